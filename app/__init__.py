@@ -1,0 +1,1 @@
+"""Todoke (届け): facts about programmes + facts about consenting households → entitlements → notices → deliveries."""

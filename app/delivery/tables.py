@@ -1,0 +1,94 @@
+"""Rows of delivery: the outbox, its attempts, and the health of endpoints."""
+
+import datetime as dt
+import uuid
+
+from sqlalchemy import Index, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+from app.platform.columns import instant, optional_instant, recorded_instant
+from app.platform.identifiers import new_id
+
+
+class Delivery(SQLModel, table=True):
+    """One message on its way through one channel. This table is the only backlog.
+
+    `message_sealed` is the finished message (JSON), sealed for this row; `target` says what a worker needs to reach
+    the receiver: an endpoint's id, or the sealed address.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index(
+            "deliveries_due",
+            "next_attempt_at",
+            postgresql_where=text("state IN ('scheduled', 'sending', 'retrying')"),
+        ),
+        Index("deliveries_household", "household_id", postgresql_where=text("household_id IS NOT NULL")),
+        Index("deliveries_partner", "partner_id", "created_at"),
+    )
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    dedupe_key: str = Field(unique=True, description="what makes this message the same one however often it is planned")
+    lane: str = Field(description="notice, transactional or event")
+    channel: str = Field(description="webhook, email or line")
+    household_id: uuid.UUID | None = Field(default=None, foreign_key="households.id", ondelete="CASCADE")
+    municipality_code: str = Field(default="", max_length=6)
+    partner_id: uuid.UUID | None = Field(default=None, foreign_key="partners.id", ondelete="CASCADE")
+    endpoint_id: uuid.UUID | None = Field(
+        default=None, foreign_key="partner_endpoints.id", index=True, ondelete="CASCADE"
+    )
+    contact_point_id: uuid.UUID | None = Field(default=None, foreign_key="contact_points.id", ondelete="CASCADE")
+    contact_confirmed_at: dt.datetime | None = optional_instant()
+    address_sealed: bytes | None = None
+    notice_ids: list[uuid.UUID] = Field(default_factory=list, sa_type=ARRAY(Uuid))  # type: ignore[call-overload]
+    subjects: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))  # type: ignore[call-overload]
+    event_id: str = Field(index=True, description="webhook-id: the same over retries and replays")
+    event_type: str
+    message_sealed: bytes
+    consent_epoch: int | None = None
+    state: str = Field(default="scheduled", description="scheduled, sending, delivered, accepted, retrying, failed …")
+    next_attempt_at: dt.datetime = instant()
+    expires_at: dt.datetime | None = optional_instant()
+    lease_until: dt.datetime | None = optional_instant()
+    claim_token: uuid.UUID | None = None
+    requests: int = Field(default=0, description="requests started, whatever became of them")
+    retries: int = Field(default=0, description="steps of the retry schedule used up")
+    last_error: str | None = None
+    created_at: dt.datetime = recorded_instant()
+    finished_at: dt.datetime | None = optional_instant()
+
+
+class DeliveryAttempt(SQLModel, table=True):
+    """One request as it went: kept thirty days."""
+
+    __tablename__ = "delivery_attempts"
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    delivery_id: uuid.UUID = Field(foreign_key="deliveries.id", index=True, ondelete="CASCADE")
+    household_id: uuid.UUID | None = None
+    municipality_code: str = Field(default="", max_length=6)
+    partner_id: uuid.UUID | None = None
+    number: int
+    started_at: dt.datetime = instant()
+    milliseconds: int
+    outcome: str
+    status_code: int | None = None
+    error: str | None = None
+    response_excerpt: str | None = None
+
+
+class EndpointHealth(SQLModel, table=True):
+    """How an endpoint has answered lately: pause, circuit breaker, since when it fails."""
+
+    __tablename__ = "endpoint_health"
+
+    endpoint_id: uuid.UUID = Field(foreign_key="partner_endpoints.id", primary_key=True, ondelete="CASCADE")
+    partner_id: uuid.UUID = Field(foreign_key="partners.id", ondelete="CASCADE")
+    window_started_at: dt.datetime | None = optional_instant()
+    window_requests: int = 0
+    window_failures: int = 0
+    paused_until: dt.datetime | None = optional_instant()
+    breaker: str = Field(default="closed", description="closed, open or half_open")
+    failing_since: dt.datetime | None = optional_instant()

@@ -1,0 +1,66 @@
+"""Rows of partner apps. A partner sees its own rows in its own context; a household sees its links in its own."""
+
+import datetime as dt
+import uuid
+
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from app.platform.columns import instant, optional_instant, recorded_instant
+from app.platform.identifiers import new_id
+
+
+class Partner(SQLModel, table=True):
+    """A company or body that runs an app for parents."""
+
+    __tablename__ = "partners"
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    name: str
+    app_name: str
+    contact_sealed: bytes | None = Field(default=None, description="e-mail address of the technical contact")
+    created_at: dt.datetime = recorded_instant()
+
+
+class PartnerEndpoint(SQLModel, table=True):
+    """An address that receives signed events."""
+
+    __tablename__ = "partner_endpoints"
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    partner_id: uuid.UUID = Field(foreign_key="partners.id", index=True, ondelete="CASCADE")
+    url: str
+    secret_sealed: bytes
+    previous_secret_sealed: bytes | None = None
+    previous_secret_until: dt.datetime | None = optional_instant()
+    event_types: list[str] = Field(default_factory=list, sa_type=JSONB, description="empty = all")
+    disabled_at: dt.datetime | None = optional_instant()
+    disabled_reason: str | None = None
+    created_at: dt.datetime = recorded_instant()
+
+
+class PartnerCredential(SQLModel, table=True):
+    """A key with which a partner's server calls the API; only its digest is kept."""
+
+    __tablename__ = "partner_credentials"
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    partner_id: uuid.UUID = Field(foreign_key="partners.id", index=True, ondelete="CASCADE")
+    prefix: str
+    digest: bytes = Field(unique=True)
+    created_at: dt.datetime = recorded_instant()
+    revoked_at: dt.datetime | None = optional_instant()
+
+
+class PartnerLink(SQLModel, table=True):
+    """One family lets one partner app receive its events, under a random subject id of that pair alone."""
+
+    __tablename__ = "partner_links"
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    partner_id: uuid.UUID = Field(foreign_key="partners.id", index=True, ondelete="CASCADE")
+    household_id: uuid.UUID = Field(foreign_key="households.id", index=True, ondelete="CASCADE")
+    municipality_code: str = Field(max_length=6)
+    subject_id: str = Field(unique=True, description="pairwise and random; a new one after re-linking")
+    linked_at: dt.datetime = instant()
+    revoked_at: dt.datetime | None = optional_instant()

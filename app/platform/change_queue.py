@@ -1,0 +1,34 @@
+"""The change queue: a lower room writes what changed in its own transaction, `matching` drains it.
+
+A row names a household or a programme, never what changed. Several rows of one household are one evaluation.
+"""
+
+import datetime as dt
+import uuid
+
+from sqlmodel import Field, Session, SQLModel
+
+from app.platform.columns import recorded_instant
+
+
+class Change(SQLModel, table=True):
+    """Something to evaluate again."""
+
+    __tablename__ = "changes"
+
+    id: int | None = Field(default=None, primary_key=True)
+    household_id: uuid.UUID | None = Field(default=None, foreign_key="households.id", index=True, ondelete="CASCADE")
+    programme_key: str | None = None
+    municipality_code: str = Field(max_length=6, index=True)
+    reason: str
+    queued_at: dt.datetime = recorded_instant()
+
+
+def household_changed(session: Session, household_id: uuid.UUID, municipality_code: str, reason: str) -> None:
+    """Queue the re-evaluation of one household, in the caller's transaction."""
+    session.add(Change(household_id=household_id, municipality_code=municipality_code, reason=reason))
+
+
+def programme_changed(session: Session, programme_key: str, reason: str) -> None:
+    """Queue the evaluation of one programme for its whole area, in the caller's transaction."""
+    session.add(Change(programme_key=programme_key, municipality_code=programme_key.split("/")[0], reason=reason))

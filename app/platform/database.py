@@ -1,0 +1,126 @@
+"""Sessions with PostgreSQL as a role that row-level security binds.
+
+A session carries the context it acts in (municipality, household, partner). The context is set at the start of each
+transaction and lives no longer than it; without a context no household row is visible. A process refuses to work as
+a superuser or as a role that may bypass row-level security.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.orm import SessionTransaction
+from sqlmodel import Session
+
+from app.platform.errors import Misconfigured
+from app.platform.settings import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """On whose rows a transaction acts; each part opens the rows of its kind and no others."""
+
+    municipality: str = ""
+    household: uuid.UUID | None = None
+    partner: uuid.UUID | None = None
+
+
+NO_CONTEXT = Context()
+
+
+@contextmanager
+def app_session(context: Context = NO_CONTEXT) -> Iterator[Session]:
+    """Open a session as the web role. The caller commits, once; leaving without commit rolls back."""
+    with _session(settings().database.url, context) as session:
+        yield session
+
+
+@contextmanager
+def worker_session(context: Context = NO_CONTEXT) -> Iterator[Session]:
+    """Open a session as the worker role. The caller commits, once; leaving without commit rolls back."""
+    with _session(settings().database.worker_url, context) as session:
+        yield session
+
+
+@contextmanager
+def owner_session(context: Context = NO_CONTEXT) -> Iterator[Session]:
+    """Open a session as the owner of the schema: migrations and registry loading only."""
+    with _session(settings().database.owner_url, context) as session:
+        yield session
+
+
+def enter(session: Session, context: Context) -> None:
+    """Change the context of an open session, from this statement on and for the transactions that follow."""
+    session.info["context"] = context
+    _set_context(session.connection(), context)
+
+
+def dispose_engines() -> None:
+    """Forget all connections: after a fork, and before an embedded server stops."""
+    for engine in list(_engines.values()):
+        engine.dispose()
+    _engines.clear()
+    engine_for.cache_clear()
+
+
+_engines: dict[str, Engine] = {}
+
+
+@lru_cache
+def engine_for(url: str) -> Engine:
+    """Return the engine of one address, made on first use in this process.
+
+    Raises:
+        Misconfigured: no address is set, or the role could read past row-level security.
+    """
+    if not url:
+        raise Misconfigured("no database address is set; expected TODOKE_DATABASE__URL, __WORKER_URL and __OWNER_URL")
+    engine = create_engine(url, pool_size=settings().database.pool_size, max_overflow=10, pool_pre_ping=True)
+    try:
+        with engine.connect() as connection:
+            _refuse_powerful_role(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    _engines[url] = engine
+    return engine
+
+
+@contextmanager
+def _session(url: str, context: Context) -> Iterator[Session]:
+    with Session(engine_for(url), expire_on_commit=False) as session:
+        session.info["context"] = context
+        yield session
+
+
+@event.listens_for(Session, "after_begin")
+def _enter_context(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    _set_context(connection, session.info.get("context", NO_CONTEXT))
+
+
+def _set_context(connection: Connection, context: Context) -> None:
+    connection.execute(
+        text(
+            "SELECT set_config('todoke.municipality', :municipality, true),"
+            " set_config('todoke.household', :household, true), set_config('todoke.partner', :partner, true)"
+        ),
+        {
+            "municipality": context.municipality,
+            "household": str(context.household or ""),
+            "partner": str(context.partner or ""),
+        },
+    )
+
+
+def _refuse_powerful_role(connection: Connection) -> None:
+    role, powerful = connection.execute(
+        text("SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+    ).one()
+    if powerful:
+        raise Misconfigured(
+            f"the database role {role!r} is a superuser or bypasses row-level security; "
+            "expected todoke_app, todoke_worker or todoke_owner as made by: todoke database prepare"
+        )

@@ -1,0 +1,1 @@
+"""Migrations: numbered, one subject each, run as the owner role."""

@@ -1,0 +1,91 @@
+"""Settings from the environment (prefix `TODOKE_`, nested with `__`) or from an env file; nothing else configures Todoke.
+
+The same names serve the embedded servers, a test and production: `TODOKE_DATABASE__URL=postgresql+psycopg://…`.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_DIRECTORY = Path(__file__).resolve().parents[2]
+
+
+class DatabaseSettings(BaseModel):
+    """One address per login role. Each role has its own password in production."""
+
+    url: str = Field(default="", description="as todoke_app, for web processes")
+    worker_url: str = Field(default="", description="as todoke_worker, for Celery workers")
+    owner_url: str = Field(default="", description="as todoke_owner, for migrations and registry loading only")
+    pool_size: int = 5
+
+
+class RedisSettings(BaseModel):
+    """The doorbell's address in the form Celery takes (redis://… or redis+socket://…)."""
+
+    url: str = ""
+
+
+class ClockSettings(BaseModel):
+    """A file that holds the seconds to add to real time (demo and sandbox only; absent = real time)."""
+
+    offset_file: Path | None = None
+
+
+class SealingSettings(BaseModel):
+    """Key-encryption keys by id (base64, 32 bytes each) and the key of blind indexes."""
+
+    keys: dict[str, SecretStr] = Field(default_factory=dict)
+    active_key: str = ""
+    index_key: SecretStr = SecretStr("")
+
+
+class EmailSettings(BaseModel):
+    """The relay that takes our mail, and who we are in it."""
+
+    host: str = "localhost"
+    port: int = 25
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    start_tls: bool = False
+    sender_name: str = "Todoke"
+    sender_address: str = "oshirase@todoke.invalid"
+
+
+class LineSettings(BaseModel):
+    """The LINE-style Messaging API."""
+
+    base_url: str = "https://api.line.me"
+    channel_token: SecretStr = SecretStr("")
+
+
+class OutboundSettings(BaseModel):
+    """Private addresses that webhooks may reach all the same, as `network:port` (local stand-ins only)."""
+
+    allowed_private: list[str] = Field(default_factory=list)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(env_prefix="TODOKE_", env_nested_delimiter="__", extra="ignore")
+
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    clock: ClockSettings = Field(default_factory=ClockSettings)
+    sealing: SealingSettings = Field(default_factory=SealingSettings)
+    email: EmailSettings = Field(default_factory=EmailSettings)
+    line: LineSettings = Field(default_factory=LineSettings)
+    outbound: OutboundSettings = Field(default_factory=OutboundSettings)
+    registry_directory: Path = PROJECT_DIRECTORY / "registry_data"
+    template_directory: Path = PROJECT_DIRECTORY / "templates"
+    public_url: str = "http://localhost:8000"
+    demo: bool = Field(default=False, description="shows the demo date and the sign-in shortcuts of the demo")
+    secure_cookies: bool = Field(default=True, description="off only where the demo is served without TLS")
+
+
+@lru_cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()
