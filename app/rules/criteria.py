@@ -1,0 +1,442 @@
+"""The criteria tree: what a rule may test. Closed and typed; one union per scope.
+
+A scope says whose facts a leaf may read: at household level the household's and the claimant's; inside a quantifier,
+or where the right belongs to a person, also that person's. A child's fact at household level is refused with its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, Union
+
+from pydantic import Discriminator, Field, PlainSerializer, SerializationInfo, Tag, TypeAdapter, model_validator
+from typing_extensions import TypeAliasType
+
+from app.rules.documents import Day, Document, MonthDay, SpanText, TextField
+from app.rules.facts import Owner
+from app.rules.municipality_code import MunicipalityCode
+
+Scope = Owner
+Inner = TypeVar("Inner")
+Path = TypeVar("Path", bound=str)
+Kind = TypeVar("Kind", bound=str)
+Literals = bool | int | str
+
+
+class ParameterRef(Document):
+    """A dated parameter; ``by`` names the fact that chooses the row of a table."""
+
+    parameter: str
+    by: str | None = None
+
+
+class AllOf(Document, Generic[Inner]):
+    """Every part holds (いずれも)."""
+
+    all: Annotated[tuple[Inner, ...], Field(min_length=1)]
+
+
+class AnyOf(Document, Generic[Inner]):
+    """At least one part holds (いずれか)."""
+
+    any: Annotated[tuple[Inner, ...], Field(min_length=1)]
+
+
+class Not(Document, Generic[Inner]):
+    """The part does not hold."""
+
+    not_: Annotated[Inner, Field(alias="not")]
+
+
+class FactTest(Document, Generic[Path]):
+    """Compare a fact with literals, a dated parameter, or (a date) with a fixed range, both ends included."""
+
+    fact: Path
+    is_: Annotated[Literals | None, Field(alias="is")] = None
+    in_: Annotated[tuple[Literals, ...] | None, Field(alias="in", min_length=1)] = None
+    at_least: int | ParameterRef | None = None
+    over: int | ParameterRef | None = None
+    at_most: int | ParameterRef | None = None
+    under: int | ParameterRef | None = None
+    from_: Annotated[Day | None, Field(alias="from")] = None
+    until: Day | None = None
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> FactTest[Path]:
+        bounds = [self.at_least, self.over, self.at_most, self.under]
+        kinds = [self.is_ is not None, self.in_ is not None, any(bound is not None for bound in bounds),
+                 self.from_ is not None or self.until is not None]
+        if sum(kinds) != 1:
+            raise ValueError("expected one comparison: is, in, at_least/over/at_most/under, or from/until")
+        if (self.at_least is not None and self.over is not None) or (
+            self.at_most is not None and self.under is not None
+        ):
+            raise ValueError("expected one lower and one upper bound at most")
+        if self.from_ is not None and self.until is not None and self.until < self.from_:
+            raise ValueError(f"expected until on or after from: found {self.from_} … {self.until}")
+        self._not_empty()
+        return self
+
+    def _not_empty(self) -> None:
+        low = self.at_least if isinstance(self.at_least, int) else self.over + 1 if isinstance(self.over, int) else None
+        high = self.at_most if isinstance(self.at_most, int) else self.under - 1 if isinstance(self.under, int) else None
+        if low is not None and high is not None and high < low:
+            raise ValueError(f"expected a range that holds at least one number: found {low} … {high}")
+
+
+class Reckoning(Document):
+    """How the law counts the edges of a window; the defaults are written at ``Within``."""
+
+    from_: Annotated[Literal["birthday", "reached"] | None, Field(alias="from")] = None
+    until: Literal["birthday", "reached", "until_reached", "included"] | None = None
+
+
+class Within(Document, Generic[Path]):
+    """The day lies in a window counted from a date; both edges are included.
+
+    B is the corresponding day (the day after the month's end where the month lacks it). First day: ``birthday`` → B,
+    ``reached`` → B − 1. Last day: ``birthday`` (n歳未満) → B − 1, ``reached`` (至るまで) → B − 1,
+    ``until_reached`` (…に達する日の前日まで) → B − 2, ``included`` → B. Years and months default to ``birthday``;
+    weeks and days name days, so that their last day defaults to ``included`` (RSV: -84d … -22d).
+    ``until_end_of`` then runs on to the end of that month, or to the next 31 March.
+
+    Basis: 年齢計算ニ関スル法律; 民法 143条.
+    """
+
+    within: Path
+    from_: Annotated[SpanText | None, Field(alias="from")] = None
+    until: SpanText | None = None
+    reckoning: Reckoning = Reckoning()
+    until_end_of: Literal["month", "school_year"] | None = None
+
+    @model_validator(mode="after")
+    def _not_reversed(self) -> Within[Path]:
+        if self.from_ is None and self.until is None:
+            raise ValueError("expected from, until, or both")
+        if self.until is None and self.until_end_of is not None:
+            raise ValueError("expected until wherever until_end_of is given")
+        if self.from_ is not None and self.until is not None:
+            opens = self.from_.months * 28 + self.from_.days
+            closes = self.until.months * 31 + self.until.days
+            same_unit = self.from_.in_days == self.until.in_days
+            reversed_ = (self.until.months, self.until.days) < (self.from_.months, self.from_.days)
+            if (same_unit and reversed_) or closes < opens or (self.from_ == self.until and not self._one_day()):
+                raise ValueError(f"expected a window that holds a day: found {self.from_} … {self.until}")
+        return self
+
+    def _one_day(self) -> bool:
+        return self.until_end_of is not None or self.until_reckoning == "included" or (
+            self.until_reckoning in ("birthday", "reached") and self.from_reckoning == "reached"
+        )
+
+    @property
+    def from_reckoning(self) -> str:
+        """The reckoning of the first day with its default."""
+        return self.reckoning.from_ or "birthday"
+
+    @property
+    def until_reckoning(self) -> str:
+        """The reckoning of the last day with its default."""
+        return self.reckoning.until or ("included" if self.until is not None and self.until.in_days else "birthday")
+
+
+class FiscalYearEnd(Document, Generic[Path]):
+    """Until the first 31 March on or after the day an age is reached (…に達する日以後の最初の3月31日まで).
+
+    Opens on the date itself; with ``from_age`` on the 1 April after the fiscal year end of that age.
+    """
+
+    fiscal_year_end: Path
+    of_age: Annotated[int, Field(ge=0, le=120)]
+    from_age: Annotated[int | None, Field(ge=0, le=120)] = None
+
+    @model_validator(mode="after")
+    def _not_reversed(self) -> FiscalYearEnd[Path]:
+        if self.from_age is not None and self.from_age >= self.of_age:
+            raise ValueError(f"expected from_age below of_age: found {self.from_age} and {self.of_age}")
+        return self
+
+
+class DateRange(Document):
+    """A range of days, both included; one end may be open."""
+
+    from_: Annotated[Day | None, Field(alias="from")] = None
+    until: Day | None = None
+
+    @model_validator(mode="after")
+    def _not_reversed(self) -> DateRange:
+        if self.from_ is None and self.until is None:
+            raise ValueError("expected from, until, or both")
+        if self.from_ is not None and self.until is not None and self.until < self.from_:
+            raise ValueError(f"expected until on or after from: found {self.from_} … {self.until}")
+        return self
+
+
+class On(Document):
+    """The right itself exists only in these days."""
+
+    on: DateRange
+
+
+class YearlyRange(Document):
+    """A season, both days included; it may run over the new year."""
+
+    from_: Annotated[MonthDay, Field(alias="from")]
+    until: MonthDay
+
+
+class EachYear(Document):
+    """The right exists each year in this season only."""
+
+    each_year: YearlyRange
+
+
+class Judgement(Document):
+    """A human decides: never known to the machine."""
+
+    judgement: TextField
+
+
+class Resided(Document):
+    """Has lived without a break in the programme's area for at least this long, on the day or on a date fact."""
+
+    resided: SpanText
+    by: str | None = None
+    area: MunicipalityCode | None = None
+
+
+class ResidentOn(Document):
+    """Lived in the programme's area on a date fact, or on the first day of the month."""
+
+    resident_on: str
+    area: MunicipalityCode | None = None
+
+
+class Receives(Document):
+    """The household already receives another programme (its id, or ``CODE/id``)."""
+
+    receives: str
+
+
+class ReceivedElsewhere(Document):
+    """Another municipality has already paid this programme (or a named one)."""
+
+    received_elsewhere: str
+
+
+class Rank(Document):
+    """N-th child: one plus the number of older children that count; equal birth dates are ordered by id."""
+
+    rank: Literal["child"]
+    among: ChildCriteria | None = None
+    at_least: Annotated[int | None, Field(ge=1)] = None
+    at_most: Annotated[int | None, Field(ge=1)] = None
+    is_: Annotated[int | None, Field(alias="is", ge=1)] = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Rank:
+        _check_bounds(self.at_least, self.at_most, self.is_)
+        return self
+
+
+class Some(Document, Generic[Kind, Inner]):
+    """At least one person of a kind; a list left out of the household is unknown."""
+
+    some: Kind
+    where: Inner | None = None
+
+
+class Every(Document, Generic[Kind, Inner]):
+    """Every person of a kind; true when there is none, unknown when the list was left out."""
+
+    every: Kind
+    where: Inner
+
+
+class Count(Document, Generic[Kind, Inner]):
+    """A number of people of a kind."""
+
+    count: Kind
+    where: Inner | None = None
+    at_least: Annotated[int | None, Field(ge=0)] = None
+    at_most: Annotated[int | None, Field(ge=0)] = None
+    is_: Annotated[int | None, Field(alias="is", ge=0)] = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Count[Kind, Inner]:
+        _check_bounds(self.at_least, self.at_most, self.is_)
+        return self
+
+
+def _check_bounds(at_least: int | None, at_most: int | None, is_: int | None) -> None:
+    if (is_ is None) == (at_least is None and at_most is None):
+        raise ValueError("expected is, or at_least and/or at_most")
+    if at_least is not None and at_most is not None and at_most < at_least:
+        raise ValueError(f"expected at_most not below at_least: found {at_least} … {at_most}")
+
+
+GROUPS = {"all": "all", "any": "any", "not": "not"}
+LEAVES = ("fact", "within", "fiscal_year_end", "on", "each_year", "rank", "resided", "resident_on", "receives",
+          "received_elsewhere", "judgement")
+QUANTIFIERS = ("some", "every", "count")
+
+
+def kind_of(node: Any) -> str | None:
+    """The union tag of a node of the tree, as a mapping or as a model; None when it is none of the documented kinds."""
+    if isinstance(node, Mapping):
+        for key in (*GROUPS, *LEAVES):
+            if key in node:
+                return f"<{key}>"
+        for key in QUANTIFIERS:
+            if key in node:
+                return f"<{key} {node[key]}>"
+        return None
+    for key in (*GROUPS, *LEAVES):
+        if key in type(node).model_fields or (key == "not" and isinstance(node, Not)):
+            return f"<{key}>"
+    for key in QUANTIFIERS:
+        if key in getattr(type(node), "model_fields", {}):
+            return f"<{key} {getattr(node, key)}>"
+    return None
+
+
+_BY_KIND = Discriminator(
+    kind_of,
+    custom_error_type="unknown_criterion",
+    custom_error_message="one of " + ", ".join((*GROUPS, *LEAVES, *QUANTIFIERS)) + " as a key, allowed in this scope",
+)
+
+
+def _path(name: str, *owners: str) -> Any:
+    pattern = rf"^({'|'.join(owners)})\.[a-z][a-z0-9_]*$"
+    return TypeAliasType(name, Annotated[str, Field(pattern=pattern)])  # type: ignore[misc]
+
+
+def _union(inner: Any, path: Any, *more: Any) -> Any:
+    """Every kind of node that a scope allows; ``inner`` is the scope's own alias, still to be resolved."""
+    members: list[Any] = [
+        Annotated[AllOf[inner], Tag("<all>")],
+        Annotated[AnyOf[inner], Tag("<any>")],
+        Annotated[Not[inner], Tag("<not>")],
+        Annotated[FactTest[path], Tag("<fact>")],
+        Annotated[Within[path], Tag("<within>")],
+        Annotated[FiscalYearEnd[path], Tag("<fiscal_year_end>")],
+        Annotated[On, Tag("<on>")],
+        Annotated[EachYear, Tag("<each_year>")],
+        Annotated[Resided, Tag("<resided>")],
+        Annotated[ResidentOn, Tag("<resident_on>")],
+        Annotated[Receives, Tag("<receives>")],
+        Annotated[ReceivedElsewhere, Tag("<received_elsewhere>")],
+        Annotated[Judgement, Tag("<judgement>")],
+        *more,
+    ]
+    for kind, where in _PEOPLE.items():
+        for quantifier, model in (("some", Some), ("every", Every), ("count", Count)):
+            members.append(Annotated[model[Literal[kind], where], Tag(f"<{quantifier} {kind}>")])  # type: ignore[index]
+    return Annotated[Union[tuple(members)], _BY_KIND]
+
+
+_PEOPLE = {
+    "child": "ChildCriteria",
+    "guardian": "GuardianCriteria",
+    "pregnancy": "PregnancyCriteria",
+    "co_resident": "CoResidentCriteria",
+}
+if TYPE_CHECKING:
+    HouseholdCriteria = GuardianCriteria = ChildCriteria = PregnancyCriteria = CoResidentCriteria = Any
+else:
+    _HOUSEHOLD = _path("HouseholdPath", "household", "guardian")
+    HouseholdCriteria = TypeAliasType("HouseholdCriteria", _union("HouseholdCriteria", _HOUSEHOLD))
+    GuardianCriteria = TypeAliasType("GuardianCriteria", _union("GuardianCriteria", _HOUSEHOLD))
+    ChildCriteria = TypeAliasType(
+        "ChildCriteria",
+        _union("ChildCriteria", _path("ChildPath", "household", "guardian", "child"), Annotated[Rank, Tag("<rank>")]),
+    )
+    PregnancyCriteria = TypeAliasType(
+        "PregnancyCriteria",
+        _union("PregnancyCriteria", _path("PregnancyPath", "household", "guardian", "pregnancy")),
+    )
+    CoResidentCriteria = TypeAliasType(
+        "CoResidentCriteria",
+        _union("CoResidentCriteria", _path("CoResidentPath", "household", "guardian", "co_resident")),
+    )
+    Rank.model_rebuild()
+
+ADAPTERS: dict[Scope, TypeAdapter[Any]] = {
+    "household": TypeAdapter(HouseholdCriteria),
+    "guardian": TypeAdapter(GuardianCriteria),
+    "child": TypeAdapter(ChildCriteria),
+    "pregnancy": TypeAdapter(PregnancyCriteria),
+    "co_resident": TypeAdapter(CoResidentCriteria),
+}
+Tree = Any
+"""One node of a tree: any of the models of this module. Walked by isinstance; the unions above guard the shape."""
+
+
+class Scoped(dict[str, Any]):
+    """A criteria mapping that knows its scope, so that one field can hold the tree of any scope."""
+
+    scope: Scope = "household"
+
+
+def mark_scope(value: Any, scope: Scope) -> Any:
+    """Mark every mapping under ``criteria`` and ``when`` in a raw document with the scope it is read in."""
+    if isinstance(value, Mapping):
+        return {key: _scoped(part, scope) if key in ("criteria", "when") else mark_scope(part, scope)
+                for key, part in value.items()}
+    return [mark_scope(part, scope) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _scoped(value: Any, scope: Scope) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    marked = Scoped(value)
+    marked.scope = scope
+    return marked
+
+
+def _scope_of(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"<{getattr(value, 'scope', 'household')}>"
+    return "<child>" if isinstance(value, Rank) else f"<{_OWNER_OF_ARGUMENT.get(_argument(value), 'household')}>"
+
+
+def _argument(model: Any) -> str:
+    """The name of the scope a generic node was made for, such as ``ChildCriteria`` or ``ChildPath``."""
+    arguments = type(model).__pydantic_generic_metadata__["args"] if isinstance(model, Document) else ()
+    return str(getattr(arguments[0], "__name__", arguments[0])) if arguments else ""
+
+
+_OWNER_OF_ARGUMENT = {f"{prefix}{part}": owner for prefix, owner in
+                      (("Guardian", "guardian"), ("Child", "child"), ("Pregnancy", "pregnancy"),
+                       ("CoResident", "co_resident")) for part in ("Criteria", "Path")}
+
+
+def _dump(node: Any, info: SerializationInfo) -> Any:
+    return node.model_dump(mode=info.mode, by_alias=True, exclude_none=True)
+
+
+class _AnyScopeSchema:
+    """In the JSON Schema the scopes overlap (a household leaf is allowed in all): anyOf, not oneOf."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = handler(core)
+        return {"anyOf": schema["oneOf"]} if "oneOf" in schema else schema
+
+
+if TYPE_CHECKING:
+    Criteria = Any
+else:
+    Criteria = Annotated[
+        Union[
+            Annotated[HouseholdCriteria, Tag("<household>")],
+            Annotated[GuardianCriteria, Tag("<guardian>")],
+            Annotated[ChildCriteria, Tag("<child>")],
+            Annotated[PregnancyCriteria, Tag("<pregnancy>")],
+            Annotated[CoResidentCriteria, Tag("<co_resident>")],
+        ],
+        Discriminator(_scope_of),
+        _AnyScopeSchema(),
+        PlainSerializer(_dump),
+    ]
+    """The tree of the scope that ``mark_scope`` has noted; without a mark, household scope."""

@@ -1,0 +1,82 @@
+"""The part of a programme document that decides who is entitled to what, from when and until when."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from app.rules.amounts import Amount
+from app.rules.application import Application, Form, TakeUp
+from app.rules.criteria import Criteria, mark_scope
+from app.rules.documents import Day, Document, MonthDay, TextField
+from app.rules.facts import Owner
+from app.rules.municipality_code import MunicipalityCode
+
+ProgrammeKind = Literal[
+    "cash", "in_kind", "service", "reduction", "checkup", "vaccination", "procedure", "consultation", "information"
+]
+Subject = Literal["child", "guardian", "pregnancy", "household"]
+
+
+class Validity(Document):
+    """The days a version is law, both included."""
+
+    from_: Annotated[Day, Field(alias="from")]
+    until: Day | None = None
+
+    @model_validator(mode="after")
+    def _not_reversed(self) -> Validity:
+        if self.until is not None and self.until < self.from_:
+            raise ValueError(f"expected until on or after from: found {self.from_} … {self.until}")
+        return self
+
+
+class IncomeYear(Document):
+    """Which year's income counts, and the day of the year on which that moves on.
+
+    With ``switches: 11-01, uses: previous_year`` the days from 1 November 2026 to 31 October 2027 use the income of 2025.
+    """
+
+    switches: MonthDay
+    uses: Literal["previous_year", "year_before_previous", "current_year"] = "previous_year"
+
+
+class Rule(Document):
+    """One version of a programme (制度), as the evaluator needs it; the registry's document extends it.
+
+    ``key`` is ``CODE/id``; ``version`` is the first day of validity.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    municipality: MunicipalityCode
+    kind: ProgrammeKind
+    subject: Subject
+    criteria: Criteria
+    unmodelled: tuple[TextField, ...] = ()
+    amount: Amount | None = None
+    application: Application | None = None
+    take_up: tuple[TakeUp, ...] = ()
+    form: Form | None = None
+    income_year: IncomeYear | None = None
+    sensitive: bool = False
+    valid: Validity
+    certainty: Literal["verified", "draft"]
+    next_check_on: Day | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mark_scope(cls, document: Any) -> Any:
+        if isinstance(document, dict) and document.get("subject") in ("child", "guardian", "pregnancy", "household"):
+            return mark_scope(document, document["subject"])
+        return document
+
+    @property
+    def key(self) -> str:
+        """``CODE/id``, unique in the registry."""
+        return f"{self.municipality}/{self.id}"
+
+    @property
+    def version(self) -> str:
+        """The version is named by its first day."""
+        return self.valid.from_.isoformat()
