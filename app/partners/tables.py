@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -35,7 +36,8 @@ class PartnerEndpoint(SQLModel, table=True):
     previous_secret_until: dt.datetime | None = optional_instant()
     event_types: list[str] = Field(default_factory=list, sa_type=JSONB, description="empty = all")
     disabled_at: dt.datetime | None = optional_instant()
-    disabled_reason: str | None = None
+    disabled_reason: str | None = Field(default=None, description="by_partner, gone, failing, removed …")
+    removed_at: dt.datetime | None = optional_instant()
     created_at: dt.datetime = recorded_instant()
 
 
@@ -56,6 +58,15 @@ class PartnerLink(SQLModel, table=True):
     """One family lets one partner app receive its events, under a random subject id of that pair alone."""
 
     __tablename__ = "partner_links"
+    __table_args__ = (
+        Index(
+            "partner_links_live",
+            "partner_id",
+            "household_id",
+            unique=True,
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
     partner_id: uuid.UUID = Field(foreign_key="partners.id", index=True, ondelete="CASCADE")
@@ -64,3 +75,18 @@ class PartnerLink(SQLModel, table=True):
     subject_id: str = Field(unique=True, description="pairwise and random; a new one after re-linking")
     linked_at: dt.datetime = instant()
     revoked_at: dt.datetime | None = optional_instant()
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """What a POST with an `Idempotency-Key` was answered; the answer may hold a secret, so it is sealed."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (UniqueConstraint("partner_id", "key", name="idempotency_keys_once"),)
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    partner_id: uuid.UUID = Field(foreign_key="partners.id", ondelete="CASCADE")
+    key: str = Field(max_length=200)
+    fingerprint: bytes = Field(description="SHA-256 of method, path and body")
+    status_code: int | None = None
+    answer_sealed: bytes | None = None
+    used_at: dt.datetime = instant()

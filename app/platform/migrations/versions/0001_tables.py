@@ -270,6 +270,7 @@ def upgrade() -> None:
         sa.Column("event_types", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
@@ -291,6 +292,26 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_partner_links_household_id"), "partner_links", ["household_id"], unique=False)
     op.create_index(op.f("ix_partner_links_partner_id"), "partner_links", ["partner_id"], unique=False)
+    op.create_index(
+        "partner_links_live",
+        "partner_links",
+        ["partner_id", "household_id"],
+        unique=True,
+        postgresql_where=sa.text("revoked_at IS NULL"),
+    )
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("partner_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("status_code", sa.Integer(), nullable=True),
+        sa.Column("answer_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("partner_id", "key", name="idempotency_keys_once"),
+    )
     op.create_table(
         "person_stops",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -416,6 +437,7 @@ def upgrade() -> None:
         sa.Column("dedupe_key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("lane", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("channel", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("queue", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("household_id", sa.Uuid(), nullable=True),
         sa.Column("municipality_code", sqlmodel.sql.sqltypes.AutoString(length=6), nullable=False),
         sa.Column("partner_id", sa.Uuid(), nullable=True),
@@ -434,6 +456,8 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("claim_token", sa.Uuid(), nullable=True),
+        sa.Column("stop_reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("first_attempted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("requests", sa.Integer(), nullable=False),
         sa.Column("retries", sa.Integer(), nullable=False),
         sa.Column("last_error", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -449,7 +473,7 @@ def upgrade() -> None:
     op.create_index(
         "deliveries_due",
         "deliveries",
-        ["next_attempt_at"],
+        ["queue", "state", "next_attempt_at"],
         unique=False,
         postgresql_where=sa.text("state IN ('scheduled', 'sending', 'retrying')"),
     )
@@ -461,7 +485,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("household_id IS NOT NULL"),
     )
     op.create_index("deliveries_partner", "deliveries", ["partner_id", "created_at"], unique=False)
-    op.create_index(op.f("ix_deliveries_endpoint_id"), "deliveries", ["endpoint_id"], unique=False)
     op.create_index(op.f("ix_deliveries_event_id"), "deliveries", ["event_id"], unique=False)
     op.create_table(
         "endpoint_health",
@@ -528,7 +551,6 @@ def downgrade() -> None:
     op.drop_table("programme_versions")
     op.drop_table("endpoint_health")
     op.drop_index(op.f("ix_deliveries_event_id"), table_name="deliveries")
-    op.drop_index(op.f("ix_deliveries_endpoint_id"), table_name="deliveries")
     op.drop_index("deliveries_partner", table_name="deliveries")
     op.drop_index("deliveries_household", table_name="deliveries", postgresql_where=sa.text("household_id IS NOT NULL"))
     op.drop_index(
@@ -551,6 +573,8 @@ def downgrade() -> None:
     op.drop_table("programmes")
     op.drop_index(op.f("ix_person_stops_household_id"), table_name="person_stops")
     op.drop_table("person_stops")
+    op.drop_table("idempotency_keys")
+    op.drop_index("partner_links_live", table_name="partner_links")
     op.drop_index(op.f("ix_partner_links_partner_id"), table_name="partner_links")
     op.drop_index(op.f("ix_partner_links_household_id"), table_name="partner_links")
     op.drop_table("partner_links")

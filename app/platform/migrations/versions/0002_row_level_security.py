@@ -40,6 +40,7 @@ POLICIES = {
     "partner_endpoints": (IN_PARTNER, "true"),
     "partner_credentials": (IN_PARTNER, "false"),
     "endpoint_health": (IN_PARTNER, "true"),
+    "idempotency_keys": (IN_PARTNER, "false"),
     # sign-in: found by digest through a function, then seen in the context it opens
     "web_sessions": (
         f"{IN_HOUSEHOLD} OR {IN_PARTNER} OR (staff_id IS NOT NULL AND {IN_MUNICIPALITY})",
@@ -57,6 +58,11 @@ POLICIES = {
 
 READ_ONLY = {"municipalities", "parameters", "programmes", "programme_versions"}
 APPEND_ONLY = {"household_facts", "consent_events", "protection_events", "person_stops", "evaluation_runs"}
+WITH_HOUSEHOLD = {
+    "household_facts", "household_documents", "consents", "consent_events", "contact_points", "contact_confirmations",
+    "protection_events", "person_stops", "outcomes", "entitlements", "push_log", "partner_links", "notices",
+    "deliveries", "delivery_attempts", "web_sessions", "sign_in_links",
+}
 DELETABLE_BY_WORKER = {"changes", "entitlements"}
 
 
@@ -74,6 +80,7 @@ def upgrade() -> None:
         _grant(table)
     op.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO todoke_app, todoke_worker")
     _make_look_ups()
+    _carry_rows_when_a_household_moves()
 
 
 def downgrade() -> None:
@@ -115,3 +122,19 @@ def _make_look_ups() -> None:
         )
         op.execute(f"REVOKE ALL ON FUNCTION {name}(bytea) FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {name}(bytea) TO todoke_app")
+
+
+def _carry_rows_when_a_household_moves() -> None:
+    """A household's rows carry its municipality for the worker's context; a move carries them over, all at once."""
+    updates = " ".join(
+        f"UPDATE {table} SET municipality_code = NEW.municipality_code WHERE household_id = NEW.id;"
+        for table in sorted(WITH_HOUSEHOLD)
+    )
+    op.execute(
+        "CREATE FUNCTION todoke_household_moved() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        f"SET search_path = public AS $$ BEGIN {updates} RETURN NULL; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER household_moved AFTER UPDATE OF municipality_code ON households FOR EACH ROW "
+        "WHEN (OLD.municipality_code IS DISTINCT FROM NEW.municipality_code) EXECUTE FUNCTION todoke_household_moved()"
+    )
