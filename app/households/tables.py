@@ -62,7 +62,7 @@ class HouseholdDocument(SQLModel, table=True):
 
 
 class Consent(SQLModel, table=True):
-    """One consent (同意): a purpose, a recipient and a set of items, with the text that was shown (ISO/IEC TS 27560)."""
+    """One consent (同意): purpose, recipient, items and the text that was shown (fields of ISO/IEC TS 27560)."""
 
     __tablename__ = "consents"
 
@@ -164,7 +164,7 @@ class PersonStop(SQLModel, table=True):
 
 
 class Outcome(SQLModel, table=True):
-    """What the family says became of a support: applied, already receiving, told not eligible …"""
+    """What the family says became of a support, such as applied or told not eligible."""
 
     __tablename__ = "outcomes"
 

@@ -31,4 +31,6 @@ def household_changed(session: Session, household_id: uuid.UUID, municipality_co
 
 def programme_changed(session: Session, programme_key: str, reason: str) -> None:
     """Queue the evaluation of one programme for its whole area, in the caller's transaction."""
-    session.add(Change(programme_key=programme_key, municipality_code=programme_key.split("/")[0], reason=reason))
+    session.add(
+        Change(programme_key=programme_key, municipality_code=programme_key.split("/", maxsplit=1)[0], reason=reason)
+    )

@@ -189,7 +189,7 @@ def _namespace_if_needed() -> Callable[[], None] | None:
     if os.geteuid() != 0 and _has_account():
         return None
     try:
-        subprocess.run(["true"], preexec_fn=_enter_user_namespace, check=True)  # noqa: S607, PLW1509
+        subprocess.run(["true"], preexec_fn=_enter_user_namespace, check=True)  # noqa: S607
     except (subprocess.SubprocessError, OSError):
         raise Misconfigured(
             "PostgreSQL does not run as root and this machine forbids user namespaces; "
@@ -234,7 +234,7 @@ def _start(
     arguments: list[str | Path], log: Path, environment: dict[str, str], prepare: Callable[[], None]
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603, PLW1509
+        return subprocess.Popen(  # noqa: S603
             [str(argument) for argument in arguments],
             env=environment,
             cwd="/",
@@ -251,7 +251,7 @@ def _create_cluster(
     arguments = [str(programs / "initdb"), "-D", str(cluster), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
     arguments += ["--no-instructions", "--data-checksums", "--locale-provider=builtin", "--lc-collate=C"]
     arguments += ["--builtin-locale=PG_UNICODE_FAST", "--lc-ctype=C.UTF-8"] + ([] if durable else ["--no-sync"])
-    made = subprocess.run(  # noqa: S603, PLW1509
+    made = subprocess.run(  # noqa: S603
         arguments, env=environment, cwd="/", preexec_fn=before, capture_output=True, text=True, check=False
     )
     if made.returncode:

@@ -1,4 +1,4 @@
-"""Settings from the environment (prefix `TODOKE_`, nested with `__`) or from an env file; nothing else configures Todoke.
+"""Settings from the environment (prefix `TODOKE_`, nested with `__`); nothing else configures Todoke.
 
 The same names serve the embedded servers, a test and production: `TODOKE_DATABASE__URL=postgresql+psycopg://…`.
 """

@@ -1,0 +1,192 @@
+"""Consent (同意) by purpose, recipient and set of items; refusals are recorded too.
+
+The fields follow ISO/IEC TS 27560. Basis: 個人情報の保護に関する法律 17, 18, 20, 27条.
+"""
+
+import datetime as dt
+import hashlib
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import yaml
+from sqlmodel import Session, select
+
+from app.households.tables import Consent, ConsentEvent, Household
+from app.platform import clock
+from app.platform.change_queue import household_changed
+from app.platform.errors import InvalidInput, NotFound
+from app.platform.settings import settings
+
+TODOKE = "todoke"
+"""Recipient of what stays with us; a partner's id where data goes to its app."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """A purpose that can be agreed to on its own, and the items it covers."""
+
+    id: str
+    items: tuple[str, ...]
+
+    @property
+    def category(self) -> str | None:
+        """The category of facts that matching may see under this purpose."""
+        kind, _, category = self.id.partition(":")
+        return category if kind == "matching" else None
+
+
+PURPOSES = (
+    Purpose("matching:basic", ("municipality", "birth_date", "due_date", "household_members", "residence")),
+    Purpose("matching:income", ("income", "dependants", "residence_tax", "public_assistance")),
+    Purpose("matching:disability_health", ("disability_grade", "health")),
+    Purpose("matching:single_parent", ("single_parent",)),
+    Purpose("matching:school", ("school", "childcare")),
+    Purpose("channel:email", ("email_address",)),
+    Purpose("channel:line", ("line_user_id",)),
+    Purpose("share:partner", ("programme", "deadline", "link")),
+)
+_BY_ID = {purpose.id: purpose for purpose in PURPOSES}
+
+
+@lru_cache
+def texts(language: str = "ja") -> dict[str, Any]:
+    """Return the consent texts as shown: `version` and, by purpose, `title`, `text` and what `stops`."""
+    path = settings().template_directory / "consent" / f"{language}.yaml"
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def give(
+    session: Session,
+    household_id: uuid.UUID,
+    purposes: Sequence[str],
+    *,
+    language: str,
+    by: str,
+    source: str,
+    recipient: str = TODOKE,
+) -> list[Consent]:
+    """Record that the purposes were agreed to; an earlier answer for the same recipient is replaced."""
+    return _answer(session, household_id, purposes, "given", language, by, source, recipient)
+
+
+def refuse(
+    session: Session,
+    household_id: uuid.UUID,
+    purposes: Sequence[str],
+    *,
+    language: str,
+    by: str,
+    source: str,
+    recipient: str = TODOKE,
+) -> list[Consent]:
+    """Record that the purposes were asked for and refused."""
+    return _answer(session, household_id, purposes, "refused", language, by, source, recipient)
+
+
+def current(session: Session, household_id: uuid.UUID, recipient: str | None = None) -> dict[str, Consent]:
+    """Return the latest answer by purpose; with a recipient only its own."""
+    found: dict[str, Consent] = {}
+    for row in _rows(session, household_id):
+        if recipient is None or row.recipient == recipient:
+            found[row.purpose] = row
+    return found
+
+
+def given_categories(consents: Iterable[Consent], now: dt.datetime) -> frozenset[str]:
+    """Return the categories of facts that matching may see at an instant."""
+    return frozenset(
+        category for row in consents if is_given(row, now) and (category := _BY_ID[row.purpose].category) is not None
+    )
+
+
+def is_given(row: Consent | None, now: dt.datetime) -> bool:
+    """Whether an answer is a yes that has started and not run out."""
+    return (
+        row is not None
+        and row.state == "given"
+        and row.starts_at <= now
+        and (row.expires_at is None or now < row.expires_at)
+    )
+
+
+def withdraw(session: Session, household_id: uuid.UUID, purposes: Sequence[str] | None, *, by: str, via: str) -> None:
+    """Withdraw purposes (None = all that were given) and raise the consent epoch: work queued before may not go out."""
+    household = session.exec(select(Household).where(Household.id == household_id).with_for_update()).one_or_none()
+    if household is None:
+        raise NotFound("this household is not stored, or not visible here")
+    for row in _rows(session, household_id):
+        if row.state == "given" and (purposes is None or row.purpose in purposes):
+            row.state = "withdrawn"
+            session.add(row)
+            _log(session, row, by, via)
+    household.consent_epoch += 1
+    session.add(household)
+    household_changed(session, household_id, household.municipality_code, "consent withdrawn")
+
+
+def _answer(
+    session: Session,
+    household_id: uuid.UUID,
+    purposes: Sequence[str],
+    state: str,
+    language: str,
+    by: str,
+    source: str,
+    recipient: str,
+) -> list[Consent]:
+    household = session.get(Household, household_id)
+    if household is None:
+        raise NotFound("this household is not stored, or not visible here")
+    shown = texts(language)
+    earlier = current(session, household_id, recipient)
+    answered = []
+    for purpose_id in purposes:
+        purpose = _BY_ID.get(purpose_id)
+        if purpose is None:
+            raise InvalidInput(f"unknown purpose {purpose_id!r}; expected one of {', '.join(_BY_ID)}", field="purpose")
+        row = earlier.get(purpose_id) or Consent(
+            household_id=household_id,
+            municipality_code=household.municipality_code,
+            purpose=purpose_id,
+            recipient=recipient,
+            text_version="",
+            text_language="",
+            text_sha256="",
+            source="",
+            given_by="",
+            state="",
+            starts_at=clock.now(),
+            withdrawal="/consent",
+        )
+        row.items = list(purpose.items)
+        row.text_version, row.text_language = shown["version"], language
+        row.text_sha256 = hashlib.sha256(shown["purposes"][purpose_id]["text"].encode()).hexdigest()
+        row.state, row.source, row.given_by, row.starts_at = state, source, by, clock.now()
+        session.add(row)
+        _log(session, row, by, source)
+        answered.append(row)
+    household_changed(session, household_id, household.municipality_code, "consent")
+    return answered
+
+
+def _rows(session: Session, household_id: uuid.UUID) -> list[Consent]:
+    statement = select(Consent).where(Consent.household_id == household_id).order_by(Consent.id)  # type: ignore[arg-type]
+    return list(session.exec(statement))
+
+
+def _log(session: Session, row: Consent, by: str, via: str) -> None:
+    session.add(
+        ConsentEvent(
+            consent_id=row.id,
+            household_id=row.household_id,
+            municipality_code=row.municipality_code,
+            state=row.state,
+            by=by,
+            via=via,
+            at=clock.now(),
+        )
+    )

@@ -1,0 +1,77 @@
+"""The protection flag (支援措置) and stops: monotone, and lowered only by an explicit act of two people.
+
+No import, list, sync, merge or expiry may clear the flag. Basis: 住民基本台帳事務における支援措置.
+"""
+
+import uuid
+
+from sqlmodel import Session, select
+
+from app.households.tables import Household, PersonStop, ProtectionEvent
+from app.platform import clock
+from app.platform.errors import InvalidInput, NotFound
+
+
+def raise_protection(session: Session, household_id: uuid.UUID, *, by: str, reason: str | None = None) -> Household:
+    """Raise the flag; raising it again keeps the first instant, so that nothing known before becomes usable."""
+    household = _locked(session, household_id)
+    if household.protected_at is None:
+        household.protected_at = clock.now()
+        session.add(household)
+    _log(session, household, "raised", by, None, reason)
+    return household
+
+
+def clear_protection(session: Session, household_id: uuid.UUID, *, by: str, second_person: str, reason: str) -> None:
+    """Lower the flag, by two different people with a reason.
+
+    Raises:
+        InvalidInput: one person alone, or no reason.
+    """
+    if not reason.strip() or not second_person.strip() or second_person == by:
+        raise InvalidInput("protection is cleared by two different people with a reason; nothing was changed")
+    household = _locked(session, household_id)
+    household.protected_at = None
+    session.add(household)
+    _log(session, household, "cleared", by, second_person, reason)
+
+
+def stop_person(session: Session, household_id: uuid.UUID, subject: str, *, reason: str, by: str) -> None:
+    """End every push about one person (death, stillbirth, miscarriage). What is due stays readable."""
+    household = _locked(session, household_id)
+    if subject not in household.stopped_subjects:
+        household.stopped_subjects = [*household.stopped_subjects, subject]
+        session.add(household)
+    session.add(
+        PersonStop(
+            household_id=household_id,
+            municipality_code=household.municipality_code,
+            subject=subject,
+            reason=reason,
+            by=by,
+            at=clock.now(),
+        )
+    )
+
+
+def _locked(session: Session, household_id: uuid.UUID) -> Household:
+    household = session.exec(select(Household).where(Household.id == household_id).with_for_update()).one_or_none()
+    if household is None:
+        raise NotFound("this household is not stored, or not visible here")
+    return household
+
+
+def _log(
+    session: Session, household: Household, change: str, by: str, second_person: str | None, reason: str | None
+) -> None:
+    session.add(
+        ProtectionEvent(
+            household_id=household.id,
+            municipality_code=household.municipality_code,
+            change=change,
+            by=by,
+            second_person=second_person,
+            reason=reason,
+            at=clock.now(),
+        )
+    )
