@@ -22,6 +22,8 @@ class Delivery(SQLModel, table=True):
     __table_args__ = (
         Index(
             "deliveries_due",
+            "queue",
+            "state",
             "next_attempt_at",
             postgresql_where=text("state IN ('scheduled', 'sending', 'retrying')"),
         ),
@@ -33,14 +35,15 @@ class Delivery(SQLModel, table=True):
     dedupe_key: str = Field(unique=True, description="what makes this message the same one however often it is planned")
     lane: str = Field(description="notice, transactional or event")
     channel: str = Field(description="webhook, email or line")
+    queue: str = Field(description="whom the claim is fair to: webhook:<endpoint>, email:<lane> or line:<lane>")
     household_id: uuid.UUID | None = Field(default=None, foreign_key="households.id", ondelete="CASCADE")
     municipality_code: str = Field(default="", max_length=6)
     partner_id: uuid.UUID | None = Field(default=None, foreign_key="partners.id", ondelete="CASCADE")
-    endpoint_id: uuid.UUID | None = Field(
-        default=None, foreign_key="partner_endpoints.id", index=True, ondelete="CASCADE"
-    )
+    endpoint_id: uuid.UUID | None = Field(default=None, foreign_key="partner_endpoints.id", ondelete="CASCADE")
     contact_point_id: uuid.UUID | None = Field(default=None, foreign_key="contact_points.id", ondelete="CASCADE")
     contact_confirmed_at: dt.datetime | None = optional_instant()
+    """Since when the contact counts as this person's own; a code that confirms the contact itself carries the instant
+    at which it was asked for."""
     address_sealed: bytes | None = None
     notice_ids: list[uuid.UUID] = Field(default_factory=list, sa_type=ARRAY(Uuid))  # type: ignore[call-overload]
     subjects: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))  # type: ignore[call-overload]
@@ -53,6 +56,8 @@ class Delivery(SQLModel, table=True):
     expires_at: dt.datetime | None = optional_instant()
     lease_until: dt.datetime | None = optional_instant()
     claim_token: uuid.UUID | None = None
+    stop_reason: str | None = Field(default=None, description="set while sending: it may not be tried again")
+    first_attempted_at: dt.datetime | None = optional_instant()
     requests: int = Field(default=0, description="requests started, whatever became of them")
     retries: int = Field(default=0, description="steps of the retry schedule used up")
     last_error: str | None = None
