@@ -284,7 +284,8 @@ def _parsed(text: str) -> URL:
         raise TargetBlocked("url", found=f"an address that cannot be read ({error})", expected=expected) from error
     if url.scheme not in ("http", "https") or not host:
         raise TargetBlocked("scheme", found=f"scheme {url.scheme!r} and host {host!r}", expected=expected)
-    if url.raw_user is not None or url.raw_password is not None or "@" in url.raw_authority:
+    authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
+    if "@" in authority or url.raw_user is not None or url.raw_password is not None:
         raise TargetBlocked("credentials", found="a user name or password in the address", expected=expected)
     if "#" in text:
         raise TargetBlocked("fragment", found="a part after #, which is never sent", expected=expected)

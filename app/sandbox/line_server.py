@@ -168,7 +168,7 @@ class LineServer:
             return refusal
         if key is not None and not _is_uuid(key):
             return _refusal(400, "The retry key is invalid. Specify a UUID in hexadecimal format.")
-        body = await request.read()
+        body = await _body(request)
         first = self._accepted(key)
         if first is not None:
             return answer_json(
@@ -190,7 +190,7 @@ class LineServer:
     async def _validate(self, request: web.BaseRequest) -> web.StreamResponse:
         if "x-line-retry-key" in request.headers:
             return _refusal(400, "The retry key is not supported by this endpoint.")
-        refusal, content = _read_body(request, await request.read())
+        refusal, content = _read_body(request, await _body(request))
         problems = [] if refusal is not None else problems_of_messages(content.get("messages"))
         return refusal or (_refusal_with(problems) if problems else answer_json({}))
 
@@ -267,6 +267,14 @@ async def _misbehave(mode: str, request: web.BaseRequest) -> web.StreamResponse 
     while mode == "hang" and request.transport is not None and not request.transport.is_closing():
         await asyncio.sleep(0.02)
     return web.Response() if mode == "hang" else None
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """Read a little more than the limit, so that the refusal is the published one and not the library's."""
+    parts: list[bytes] = []
+    while sum(map(len, parts)) <= BODY_LIMIT and (part := await request.content.readany()):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _refusal(status: int, message: str) -> web.Response:

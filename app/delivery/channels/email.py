@@ -166,7 +166,7 @@ def build_message(outgoing: OutgoingEmail, sender: MailSender) -> bytes:
         "Auto-Submitted: auto-generated",
         *_list_headers(outgoing.unsubscribe_url, sender.list_id),
         "MIME-Version: 1.0",
-        f'Content-Type: multipart/alternative; boundary="{boundary}"',
+        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"',
     ]
     parts = (_part("plain", outgoing.text, boundary), _part("html", outgoing.html, boundary))
     message = "\r\n".join(headers).encode() + b"\r\n\r\n" + b"".join(parts) + f"--{boundary}--\r\n".encode()
@@ -190,7 +190,7 @@ def _list_headers(unsubscribe_url: str | None, list_id: str | None) -> list[str]
         return []
     if not _UNSUBSCRIBE_URL.fullmatch(unsubscribe_url):
         raise InvalidInput("unsubscribe address: found something else; expected https://… of at most 900 characters")
-    headers = [f"List-Unsubscribe:\r\n <{unsubscribe_url}>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click"]
+    headers = [f"List-Unsubscribe: <{unsubscribe_url}>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click"]
     if list_id is not None:
         refuse_control_characters(list_id, "list id")
         headers.append(f"List-Id: <{list_id}>")

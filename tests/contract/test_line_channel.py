@@ -1,0 +1,282 @@
+"""What only LINE promises, with the official SDK as the judge of our stand-in."""
+
+import asyncio
+import datetime as dt
+import threading
+import uuid
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+from app.delivery.channels.contract import AttemptResult, Outcome, OutgoingLine
+from app.delivery.channels.line import LineChannel, flex_message, retry_key, text_message
+from app.sandbox.line_server import LineServer
+from app.sandbox.servers import Sandbox, sandbox
+
+USER = "U" + "a1" * 16
+OTHER = "U" + "b2" * 16
+BUBBLE = {
+    "type": "bubble",
+    "body": {
+        "type": "box",
+        "layout": "vertical",
+        "contents": [
+            {"type": "text", "text": "児童手当の額が変わります", "wrap": True},
+            {"type": "button", "action": {"type": "uri", "label": "くわしく見る", "uri": "https://todoke.example/n/1"}},
+        ],
+    },
+}
+
+
+@pytest.fixture
+def line(world: Sandbox) -> LineServer:
+    return world.line_server
+
+
+def push(**changes: Any) -> OutgoingLine:
+    values: dict[str, Any] = {
+        "delivery_id": uuid.uuid4(),
+        "attempted_at": dt.datetime.now(dt.UTC),
+        "user_id": USER,
+        "messages": (flex_message("児童手当の額が変わります", BUBBLE),),
+    }
+    return OutgoingLine(**{**values, **changes})
+
+
+def send(line: LineServer, *outgoing: OutgoingLine, token: str | None = None) -> list[AttemptResult]:
+    async def all_of_them() -> list[AttemptResult]:
+        channel = LineChannel(line.url, token or line.channel_token)
+        try:
+            return [await channel.send(one) for one in outgoing]
+        finally:
+            await channel.close()
+
+    return asyncio.run(all_of_them())
+
+
+def test_a_push_is_accepted_and_shown(line: LineServer) -> None:
+    outgoing = push()
+    (result,) = send(line, outgoing)
+    assert result.outcome is Outcome.ACCEPTED
+    (received,) = line.pushes
+    assert received.to == USER
+    assert received.messages == list(outgoing.messages)
+    assert received.retry_key == retry_key(outgoing.delivery_id)
+    assert result.reference == received.request_id
+    page = httpx.get(line.url + "/").text
+    assert "児童手当の額が変わります" in page
+    assert "くわしく見る" in page
+    assert httpx.get(line.url + "/pushes").json()["pushes"][0]["to"] == USER
+
+
+def test_the_second_request_of_a_delivery_is_success_and_no_second_message(line: LineServer) -> None:
+    outgoing = push()
+    first, second = send(line, outgoing, outgoing)
+    assert (second.outcome, second.status_code, second.error) == (Outcome.ACCEPTED, 409, None)
+    assert second.reference == first.reference
+    assert len(line.pushes) == 1
+
+
+def test_an_answer_that_got_lost_is_made_good_by_the_retry_key(line: LineServer) -> None:
+    line.behave("accept_then_500", times=1)
+    outgoing = push()
+    lost, again = send(line, outgoing, outgoing)
+    assert (lost.outcome, lost.error) == (Outcome.RETRY, "http_500")
+    assert again.outcome is Outcome.ACCEPTED
+    assert len(line.pushes) == 1
+
+
+def test_the_key_is_a_name_based_uuid_of_the_delivery() -> None:
+    delivery_id = uuid.uuid4()
+    assert uuid.UUID(retry_key(delivery_id)).version == 5
+    assert retry_key(delivery_id) == retry_key(delivery_id)
+    assert retry_key(delivery_id) != retry_key(delivery_id, form="text") != retry_key(uuid.uuid4())
+
+
+def test_a_key_that_line_may_have_forgotten_is_not_used(line: LineServer) -> None:
+    now = dt.datetime.now(dt.UTC)
+    still, late = send(
+        line,
+        push(attempted_at=now, first_attempted_at=now - dt.timedelta(hours=22)),
+        push(attempted_at=now, first_attempted_at=now - dt.timedelta(hours=23)),
+    )
+    assert still.outcome is Outcome.ACCEPTED
+    assert (late.outcome, late.error) == (Outcome.UNDELIVERABLE, "retry_key_expired")
+    assert line.requests == 1
+
+
+@pytest.mark.parametrize("mode", ["rate_limited", "concurrency_limited"])
+def test_too_fast_is_a_pause(line: LineServer, mode: str) -> None:
+    line.behave(mode)
+    (result,) = send(line, push())
+    assert (result.outcome, result.status_code) == (Outcome.THROTTLED, 429)
+    assert result.retry_after_seconds == 5
+
+
+def test_the_monthly_limit_means_another_channel(line: LineServer) -> None:
+    line.monthly_limit = 1
+    first, second = send(line, push(), push(user_id=OTHER))
+    assert first.outcome is Outcome.ACCEPTED
+    assert (second.outcome, second.status_code, second.error) == (Outcome.UNDELIVERABLE, 429, "monthly_limit")
+
+
+def test_an_unknown_user_means_another_channel(line: LineServer) -> None:
+    line.users = {OTHER}
+    unknown, malformed, known = send(line, push(), push(user_id="U123"), push(user_id=OTHER))
+    assert (unknown.outcome, unknown.error) == (Outcome.UNDELIVERABLE, "unknown_user")
+    assert (malformed.outcome, malformed.error) == (Outcome.UNDELIVERABLE, "unknown_user")
+    assert known.outcome is Outcome.ACCEPTED
+
+
+def test_a_user_who_blocked_us_answers_like_any_other(line: LineServer) -> None:
+    line.blocked.add(USER)
+    (result,) = send(line, push())
+    assert result.outcome is Outcome.ACCEPTED
+    assert not line.pushes[0].delivered
+
+
+def test_a_wrong_token_is_our_own_fault(line: LineServer) -> None:
+    (result,) = send(line, push(), token="wrong")
+    assert (result.outcome, result.error) == (Outcome.PERMANENT_FAILURE, "http_401")
+    assert "invalid token" in result.response_excerpt
+
+
+def test_a_flex_message_that_line_refuses_goes_out_as_text(line: LineServer) -> None:
+    broken = ({"type": "flex", "altText": "お知らせ", "contents": {"type": "bubble"}},)
+    outgoing = push(messages=broken, fallback_text="児童手当の額が変わります")
+    first, second = send(line, outgoing, outgoing)
+    assert first.outcome is second.outcome is Outcome.ACCEPTED
+    (received,) = line.pushes
+    assert received.messages == [text_message("児童手当の額が変わります")]
+    assert received.retry_key == retry_key(outgoing.delivery_id, form="text")
+
+
+def test_without_a_text_to_fall_back_on_a_refused_message_is_a_permanent_failure(line: LineServer) -> None:
+    broken = ({"type": "flex", "altText": "お知らせ", "contents": {"type": "bubble"}},)
+    (result,) = send(line, push(messages=broken))
+    assert (result.outcome, result.error) == (Outcome.PERMANENT_FAILURE, "message_refused")
+    assert "messages[0].contents" in result.response_excerpt
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (),
+        (text_message("a"),) * 6,
+        ({"type": "text", "text": ""},),
+        ({"type": "text", "text": "🍎" * 2501},),
+        ({"type": "flex", "altText": "", "contents": BUBBLE},),
+        ({"type": "flex", "altText": "あ" * 1501, "contents": BUBBLE},),
+    ],
+)
+def test_what_is_known_to_be_refused_costs_no_request_and_the_server_agrees(line: LineServer, messages: Any) -> None:
+    (result,) = send(line, push(messages=messages))
+    assert (result.outcome, result.error) == (Outcome.PERMANENT_FAILURE, "message_invalid")
+    assert line.requests == 0
+    answer = httpx.post(
+        line.url + "/v2/bot/message/push",
+        json={"to": USER, "messages": messages},
+        headers={"authorization": f"Bearer {line.channel_token}"},
+    )
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "The request body has 1 error(s)"
+
+
+def test_a_text_at_the_limit_is_taken(line: LineServer) -> None:
+    (result,) = send(line, push(messages=(text_message("🍎" * 3000),)))
+    assert result.outcome is Outcome.ACCEPTED
+    assert line.pushes[0].messages[0]["text"] == "🍎" * 2499 + "…"
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"content": b"x" * (2 * 1024 * 1024 + 1)}, 413),
+        ({"content": b"{}", "headers": {"content-type": "text/plain"}}, 415),
+        ({"content": b"[1"}, 400),
+        ({"content": b"[]"}, 400),
+        ({"content": b'{"to":"nobody","messages":[{"type":"text","text":"a"}]}'}, 400),
+        ({"headers": {"x-line-retry-key": "not-a-uuid"}}, 400),
+    ],
+)
+def test_the_server_refuses_bad_requests_as_published(line: LineServer, change: dict[str, Any], status: int) -> None:
+    headers = {
+        "authorization": f"Bearer {line.channel_token}",
+        "content-type": "application/json",
+        **change.get("headers", {}),
+    }
+    answer = httpx.post(line.url + "/v2/bot/message/push", content=change.get("content", b"{}"), headers=headers)
+    assert answer.status_code == status
+    assert isinstance(answer.json()["message"], str)
+    assert uuid.UUID(answer.headers["x-line-request-id"])
+
+
+@pytest.fixture(scope="module")
+def sdk() -> ModuleType:
+    """The official SDK. It is built on pydantic's old interface, which is announced to go."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import linebot.v3.messaging as messaging  # noqa: PLC0415 - slow, and it warns
+    return messaging
+
+
+@pytest.fixture
+def official(sdk: ModuleType, line: LineServer) -> Iterator[Any]:
+    configuration = sdk.Configuration(host=line.url, access_token=line.channel_token)
+    with sdk.ApiClient(configuration) as client:
+        yield sdk.MessagingApi(client)
+
+
+def test_the_official_sdk_can_push_and_understands_409(line: LineServer, sdk: ModuleType, official: Any) -> None:
+    request = sdk.PushMessageRequest(to=USER, messages=[sdk.TextMessage(text="児童手当")])
+    key = str(uuid.uuid4())
+    answer = official.push_message_with_http_info(request, x_line_retry_key=key)
+    assert answer.status_code == 200
+    assert answer.data.sent_messages[0].id.isdecimal()
+    with pytest.raises(sdk.ApiException) as refused:
+        official.push_message(request, x_line_retry_key=key)
+    assert refused.value.status == 409
+    assert refused.value.headers["x-line-accepted-request-id"] == answer.headers["x-line-request-id"]
+    error = sdk.ErrorResponse.from_json(refused.value.body)
+    assert error.message == "The retry key is already accepted"
+    assert error.sent_messages[0].id == answer.data.sent_messages[0].id
+
+
+def test_the_official_sdk_reads_quota_and_errors(line: LineServer, sdk: ModuleType, official: Any) -> None:
+    assert official.get_message_quota().type == "none"
+    line.monthly_limit = 200
+    quota = official.get_message_quota()
+    assert (quota.type, quota.value) == ("limited", 200)
+    official.push_message(sdk.PushMessageRequest(to=USER, messages=[sdk.TextMessage(text="a")]))
+    assert official.get_message_quota_consumption().total_usage == 1
+    assert official.get_bot_info().chat_mode == "bot"
+    with pytest.raises(sdk.ApiException) as refused:
+        official.push_message(sdk.PushMessageRequest(to=USER, messages=[sdk.TextMessage(text="")]))
+    error = sdk.ErrorResponse.from_json(refused.value.body)
+    assert (error.details[0].message, error.details[0].var_property) == ("May not be empty", "messages[0].text")
+
+
+def test_the_official_sdk_accepts_the_flex_message_we_send(line: LineServer, sdk: ModuleType, official: Any) -> None:
+    ours = sdk.FlexMessage.from_dict(flex_message("児童手当の額が変わります", BUBBLE))
+    assert ours.alt_text == "児童手当の額が変わります"
+    assert ours.contents.body.contents[1].action.uri == "https://todoke.example/n/1"
+    request = sdk.ValidateMessageRequest(messages=[ours])
+    official.validate_push(request)
+    official.push_message(sdk.PushMessageRequest(to=USER, messages=[ours]))
+    assert line.pushes[0].messages[0]["contents"]["body"]["contents"][0]["text"] == "児童手当の額が変わります"
+
+
+def test_nothing_of_the_sandbox_outlives_its_block() -> None:
+    before = set(threading.enumerate())
+    with sandbox() as servers:
+        addresses = servers.addresses()
+        assert httpx.get(addresses["partner_app"] + "/").status_code == 200
+        page = httpx.get(addresses["line"] + "/").text
+        assert "まだ届いていません" in page
+    assert set(threading.enumerate()) == before
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(addresses["partner_app"] + "/")
