@@ -1,0 +1,103 @@
+"""The application with a test client, and households, staff and links to sign in with."""
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+import app.main
+from app.accounts.sign_in import create_link
+from app.accounts.tables import StaffAccount
+from app.households.profiles import create_household
+from app.platform.database import Context, app_session
+from app.platform.identifiers import new_id
+from app.platform.settings import settings
+from app.web import assets
+
+SETAGAYA = "131121"
+
+
+@dataclass
+class Browser:
+    """A test client that fills in the hidden fields of the page it last saw, as a browser would."""
+
+    client: TestClient
+    last: object = None
+
+    def open(self, path: str, **more):
+        self.last = self.client.get(path, **more)
+        return self.last
+
+    def send(self, path: str, fields: dict | None = None, *, page: str | None = None, **more):
+        """Post a form; the CSRF token comes from `page`, or from the page seen last."""
+        if page is not None:
+            self.open(page)
+        found = re.search(r'name="_csrf" value="([0-9a-f]+)"', self.last.text)
+        assert found, f"no form on the last page: {self.last.text[:300]}"
+        self.last = self.client.post(path, data={"_csrf": found[1], **(fields or {})}, **more)
+        return self.last
+
+
+@pytest.fixture(scope="session")
+def front_end_files() -> None:
+    """The style and script files, copied from node_modules; without `npm ci` this says what to run."""
+    assets.copy_assets()
+
+
+@pytest.fixture
+def application(todoke_environment, front_end_files, monkeypatch) -> FastAPI:
+    monkeypatch.setenv("TODOKE_SECURE_COOKIES", "false")
+    settings.cache_clear()
+    return app.main.create_app()
+
+
+@pytest.fixture
+def browser_of(application) -> Iterator[Callable[[], Browser]]:
+    """Make browsers that do not share cookies."""
+    clients = []
+
+    def make() -> Browser:
+        client = TestClient(application, raise_server_exceptions=False)
+        clients.append(client)
+        return Browser(client)
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def browser(browser_of) -> Browser:
+    return browser_of()
+
+
+@pytest.fixture
+def staff_link(todoke_environment) -> str:
+    """A sign-in link for a viewer in 世田谷区."""
+    staff_id = new_id()
+    with app_session(Context(municipality=SETAGAYA)) as session:
+        session.add(StaffAccount(id=staff_id, municipality_code=SETAGAYA, post="子ども家庭課(架空)", role="viewer"))
+        session.flush()
+        token = create_link(session, municipality_code=SETAGAYA, staff_id=staff_id)
+        session.commit()
+    return token
+
+
+@pytest.fixture
+def household_link(todoke_environment) -> tuple[uuid.UUID, str]:
+    """A stored household and a sign-in link for its guardian g1."""
+    household_id = new_id()
+    document = {
+        "municipality": SETAGAYA,
+        "guardians": [{"id": "g1"}],
+        "children": [{"id": "c1", "birth_date": "2026-11-05"}],
+    }
+    with app_session(Context(municipality=SETAGAYA, household=household_id)) as session:
+        create_household(session, document, source="parent", by="guardian:g1", household_id=household_id)
+        token = create_link(session, municipality_code=SETAGAYA, household_id=household_id, guardian="g1")
+        session.commit()
+    return household_id, token
