@@ -1,0 +1,11 @@
+"""The registry (レジストリ): programmes (制度) with their versions, parameters, the fact catalogue, municipalities.
+
+Belongs here: the full programme document (`programme`), reading the files of `registry_data/` with the line of every
+error (`positions`, `loading`), running the examples that a programme carries (`examples`), the names and codes of
+municipalities (`municipalities`), and the tables that hold published versions (`tables`).
+Not here: who is entitled (`rules` decides, `matching` stores) and what is said about it (`notices`).
+
+To add a programme, write one YAML file (see `registry_data/README.md`); no Python changes.
+To add a field to the document, add it in `programme` with its docstring, run `todoke registry schema`, and lint it in
+`linting` where it must hold.
+"""

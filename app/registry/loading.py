@@ -1,0 +1,328 @@
+"""Reading `registry_data/` into one value. Every error of every file is collected and reported with its line.
+
+    registry_data/
+      vocabulary/facts.yaml            the fact catalogue, a mapping from path to fact
+      vocabulary/municipalities.yaml   the municipalities, a list
+      parameters/*.yaml                one parameter per YAML document (several are separated by `---`)
+      programmes/<code>-<romanised>/<id>.yaml   one version per YAML document, the oldest first
+      households/<id>.yaml             named example households, one each
+
+Reading changes nothing and may be repeated: the same files give an equal registry.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from app.platform.errors import InvalidInput
+from app.registry.municipalities import Municipalities, Municipality
+from app.registry.positions import Complaint, PositionedDocument, read_documents
+from app.registry.programme import Programme
+from app.registry.references import unknown_facts_and_parameters, unknown_programmes
+from app.rules.documents import DocumentError, Problem, problems_of
+from app.rules.facts import FactCatalogue
+from app.rules.municipality_code import covers
+from app.rules.parameters import Parameter, Parameters
+
+
+class RegistryError(InvalidInput):
+    """The registry cannot be used; `complaints` lists everything that is wrong, sorted by file and line."""
+
+    slug = "registry-error"
+
+    def __init__(self, complaints: Iterable[Complaint]) -> None:
+        self.complaints = tuple(sorted(set(complaints)))
+        super().__init__("\n".join(map(str, self.complaints)))
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+VersionKey = tuple[str, str]
+"""(`CODE/id`, first day of the version as text)."""
+
+OWN_KEYS = ("id", "municipality", "psid", "based_on", "valid", "certainty", "sources", "official_record", "examples")
+"""What a programme never inherits: it is another programme, with its own sources and its own tests."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything that one folder of files says; programmes by `CODE/id` with their versions, the oldest first."""
+
+    directory: Path
+    municipalities: Municipalities
+    facts: FactCatalogue
+    parameters: Parameters
+    programmes: Mapping[str, tuple[Programme, ...]]
+    documents: Mapping[VersionKey, dict[str, Any]] = field(repr=False, compare=False)
+    parameter_documents: Mapping[str, dict[str, Any]] = field(repr=False, compare=False)
+    files: Mapping[VersionKey, PositionedDocument] = field(repr=False, compare=False)
+
+    @property
+    def versions(self) -> tuple[Programme, ...]:
+        """Every version of every programme, by key and first day."""
+        return tuple(version for key in sorted(self.programmes) for version in self.programmes[key])
+
+    def version_on(self, key: str, day: dt.date) -> Programme | None:
+        """Return the version of a programme in force on a day, None before the first and after the last."""
+        for version in self.programmes[key]:
+            if version.valid.from_ <= day and (version.valid.until is None or day <= version.valid.until):
+                return version
+        return None
+
+    def replaced_in(self, key: str, municipality: str) -> str | None:
+        """Return the programme that takes the place of another in a municipality, None where nobody replaced it.
+
+        A programme `based_on` another takes its place in its own area: people of 北区 get 北区's 児童手当, not both.
+        """
+        for other, versions in self.programmes.items():
+            if versions[-1].based_on == key and covers(versions[-1].municipality, municipality):
+                return other
+        return None
+
+    def covering(self, municipality: str) -> tuple[str, ...]:
+        """Return the keys of the programmes for people living in a municipality, replaced ones left out."""
+        here = [key for key, versions in self.programmes.items() if covers(versions[-1].municipality, municipality)]
+        return tuple(key for key in here if self.replaced_in(key, municipality) is None)
+
+    def has_own_programmes(self, municipality: str) -> bool:
+        """Say whether a municipality has entered any programme of its own (honest coverage, not a verdict)."""
+        return any(versions[-1].municipality == municipality for versions in self.programmes.values())
+
+    def household_file(self, name: str) -> Path:
+        """Return the file of a named example household."""
+        return self.directory / "households" / f"{name}.yaml"
+
+
+def load_registry(directory: Path) -> Registry:
+    """Read a registry folder.
+
+    Raises:
+        RegistryError: with every error of every file: file, line, path, what was found and what was expected.
+    """
+    if not (directory / "programmes").is_dir():
+        message = "is not a registry: expected a folder with programmes/, parameters/ and vocabulary/"
+        raise RegistryError([Complaint(str(directory), 0, "", message)])
+    reading = _Reading(directory)
+    municipalities = reading.municipalities()
+    facts = reading.facts()
+    parameters, parameter_documents = reading.parameters()
+    versions = reading.programmes(municipalities, facts, parameter_documents)
+    if reading.complaints:
+        raise RegistryError(reading.complaints)
+    programmes: dict[str, tuple[Programme, ...]] = {}
+    for version, _, _ in versions:
+        programmes[version.key] = (*programmes.get(version.key, ()), version)
+    return Registry(
+        directory, municipalities, facts, parameters, programmes,
+        documents={(version.key, version.version): merged for version, merged, _ in versions},
+        parameter_documents=parameter_documents,
+        files={(version.key, version.version): document for version, _, document in versions},
+    )  # fmt: skip
+
+
+def load_vocabulary(directory: Path) -> tuple[Municipalities, FactCatalogue]:
+    """Read only the vocabulary of a registry folder.
+
+    Raises:
+        RegistryError: as in `load_registry`.
+    """
+    reading = _Reading(directory)
+    municipalities, facts = reading.municipalities(), reading.facts()
+    if reading.complaints:
+        raise RegistryError(reading.complaints)
+    return municipalities, facts
+
+
+def read_model(kind: type[Kind], document: PositionedDocument, value: Any, at: str = "") -> Kind | None:
+    """Validate one part of a document; where it is wrong, note every problem with its path and return None."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        note_problems(document, problems_of(error), at)
+        return None
+
+
+def note_problems(document: PositionedDocument, problems: Iterable[Problem], at: str = "") -> None:
+    """Turn the problems of a document into complaints with their lines; `at` is the path of the part looked at."""
+    for problem in problems:
+        path = f"{at}.{problem.path}" if at and problem.path else at or problem.path
+        document.complain(path, f"found {problem.found}; expected {problem.expected}")
+
+
+class _Reading:
+    """One pass over the files, collecting complaints on the way."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.complaints: list[Complaint] = []
+
+    def municipalities(self) -> Municipalities:
+        document = self._single("vocabulary/municipalities.yaml")
+        entries = document.value.get("municipalities") if isinstance(document.value, dict) else None
+        found: dict[str, Municipality] = {}
+        if not isinstance(entries, list):
+            document.complain("", "expected a list under the key municipalities")
+        for position, entry in enumerate(entries if isinstance(entries, list) else []):
+            at = f"municipalities[{position}]"
+            one = read_model(Municipality, document, entry, at)
+            if one is not None and one.code in found:
+                document.complain(f"{at}.code", f"the code {one.code} is listed twice; keep one")
+            elif one is not None:
+                found[one.code] = one
+        self.complaints += document.complaints
+        return Municipalities(found.values())
+
+    def facts(self) -> FactCatalogue:
+        document = self._single("vocabulary/facts.yaml")
+        facts = FactCatalogue({})
+        if isinstance(document.value, dict):
+            try:
+                facts = FactCatalogue.from_mapping(document.value)
+            except DocumentError as error:
+                note_problems(document, error.problems)
+        else:
+            document.complain("", "expected a mapping from path to fact, such as child.birth_date: {type: date, …}")
+        self.complaints += document.complaints
+        return facts
+
+    def parameters(self) -> tuple[Parameters, dict[str, dict[str, Any]]]:
+        found: dict[str, Parameter] = {}
+        raw: dict[str, dict[str, Any]] = {}
+        for path in sorted((self.directory / "parameters").glob("*.yaml")):
+            for document in self._read(path):
+                parameter = self._model(Parameter, document)
+                if parameter is not None and parameter.id in found:
+                    document.complain("id", f"the parameter {parameter.id} is defined twice; keep one")
+                elif parameter is not None:
+                    found[parameter.id], raw[parameter.id] = parameter, document.value
+                    _complain_of_sources(parameter, document)
+                self.complaints += document.complaints
+        return Parameters(found.values()), raw
+
+    def programmes(
+        self, municipalities: Municipalities, facts: FactCatalogue, parameter_ids: Collection[str]
+    ) -> list[tuple[Programme, dict[str, Any], PositionedDocument]]:
+        documents = self._programme_files(municipalities)
+        versions = []
+        for document in documents:
+            merged = _inherited(document, documents)
+            version = None if merged is None else self._model(Programme, document, merged)
+            if version is not None and merged is not None:
+                versions.append((version, merged, document))
+        keys = {version.key for version, _, _ in versions}
+        for version, merged, document in versions:
+            for place, message in unknown_facts_and_parameters(merged, facts, parameter_ids):
+                document.complain(place, message)
+            for place, message in unknown_programmes(merged, keys):
+                document.complain(place, message)
+        _complain_of_order(versions)
+        for document in documents:
+            self.complaints += document.complaints
+        return versions
+
+    def _model(self, kind: type[Kind], document: PositionedDocument, value: Any = None) -> Kind | None:
+        if document.complaints:
+            return None
+        return read_model(kind, document, document.value if value is None else value)
+
+    def _read(self, path: Path) -> list[PositionedDocument]:
+        return read_documents(path, name=str(path.relative_to(self.directory)))
+
+    def _single(self, relative: str) -> PositionedDocument:
+        documents = self._read(self.directory / relative)
+        if len(documents) == 1:
+            return documents[0]
+        message = f"found {len(documents)} documents; expected one"
+        return PositionedDocument(relative, None, complaints=[Complaint(relative, 1, "", message)])
+
+    def _programme_files(self, municipalities: Municipalities) -> list[PositionedDocument]:
+        documents: list[PositionedDocument] = []
+        for folder in sorted(path for path in (self.directory / "programmes").iterdir() if path.is_dir()):
+            town = municipalities.get(folder.name[:6])
+            if town is None or town.folder != folder.name:
+                expected = town.folder if town else "CODE-name of a municipality of vocabulary/municipalities.yaml"
+                shown = str(folder.relative_to(self.directory))
+                self.complaints.append(Complaint(shown, 0, "", f"found this folder name; expected {expected}"))
+            for path in sorted(folder.glob("*.yaml")):
+                for document in self._read(path):
+                    _complain_of_place(document, folder.name[:6], path.stem)
+                    documents.append(document)
+        return documents
+
+
+def _complain_of_sources(parameter: Parameter, document: PositionedDocument) -> None:
+    for position, period in enumerate(parameter.periods):
+        source = period.source
+        if source is None or source.title is None or source.checked_on is None:
+            document.complain(f"periods[{position}]", "has no full source; expected source: {url, title, checked_on}")
+
+
+def _complain_of_place(document: PositionedDocument, code: str, stem: str) -> None:
+    """The folder and the file name say the key; a document that says another would be found under a wrong name."""
+    value = document.value
+    if not isinstance(value, dict):
+        if not document.complaints:
+            document.complain("", "expected a programme: a mapping with id, municipality, name, criteria, …")
+        return
+    if str(value.get("municipality")) != code:
+        document.complain("municipality", f"found {value.get('municipality')!r}; expected {code!r}, as the folder says")
+    if value.get("id") != stem:
+        document.complain("id", f"found {value.get('id')!r}; expected {stem!r}, as the file name says")
+
+
+def _inherited(document: PositionedDocument, documents: list[PositionedDocument]) -> dict[str, Any] | None:
+    """Return the document with what it takes over from the programme it is based on; None where that fails."""
+    value = document.value
+    if document.complaints or not isinstance(value, dict):
+        return None
+    key = value.get("based_on")
+    if key is None:
+        return value
+    starts = str((value.get("valid") or {}).get("from", ""))
+    parents = [other.value for other in documents if isinstance(other.value, dict) and _key_of(other.value) == key]
+    parents = [one for one in parents if _covers_day(one, starts)]
+    if not parents:
+        document.complain("based_on", f"found {key!r}; expected the key of a programme in force on {starts or '?'}")
+        return None
+    if parents[-1].get("based_on") is not None:
+        document.complain("based_on", f"found {key!r}, which is based on another itself; name the original")
+        return None
+    return _overlaid({name: part for name, part in parents[-1].items() if name not in OWN_KEYS}, value)
+
+
+def _key_of(value: Mapping[str, Any]) -> str:
+    return f"{value.get('municipality')}/{value.get('id')}"
+
+
+def _covers_day(value: Mapping[str, Any], day: str) -> bool:
+    valid = value.get("valid") or {}
+    return str(valid.get("from", "")) <= day and (valid.get("until") is None or day <= str(valid["until"]))
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another, field by field; a list or a value replaces the one below as a whole."""
+    merged = dict(below)
+    for name, part in above.items():
+        lower = merged.get(name)
+        both = isinstance(part, Mapping) and isinstance(lower, Mapping) and name != "criteria"
+        merged[name] = _overlaid(lower, part) if both and isinstance(lower, Mapping) else part
+    return merged
+
+
+def _complain_of_order(versions: list[tuple[Programme, dict[str, Any], PositionedDocument]]) -> None:
+    """Versions of one programme follow one another, the oldest first, each ending before the next begins."""
+    last: dict[str, Programme] = {}
+    for version, _, document in versions:
+        earlier = last.get(version.key)
+        last[version.key] = version
+        if earlier is None:
+            continue
+        if earlier.valid.until is None:
+            document.complain("valid.from", f"the version from {earlier.version} has no until; give it one")
+        elif version.valid.from_ <= earlier.valid.until:
+            document.complain("valid.from", f"found {version.version}; expected a day after {earlier.valid.until}")
