@@ -1,5 +1,10 @@
-"""All stand-ins together, as `make demo` and the tests use them."""
+"""All stand-ins together, as `make demo` and the tests use them.
 
+`python -m app.sandbox.servers` runs them as a process of their own and prints their addresses as one JSON line.
+"""
+
+import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,3 +51,17 @@ def sandbox(*, log_path: Path | None = None) -> Iterator[Sandbox]:
     servers = Sandbox(PartnerApp(log_path=log_path), MailSink(), LineServer())
     with running(servers.partner_app, servers.mail_sink, servers.line_server):
         yield servers
+
+
+def main() -> None:
+    """Run the three stand-ins until SIGINT or SIGTERM."""
+    stop_signals = {signal.SIGINT, signal.SIGTERM}
+    # Blocked before the thread starts, so that it inherits the mask and only this one waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
+    with sandbox() as servers:
+        print(json.dumps(servers.addresses()), flush=True)  # noqa: T201 - the addresses are this program's output
+        signal.sigwait(stop_signals)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,21 @@
 """The guard against addresses that are not for us to call: by text, by name, by socket."""
 
 import asyncio
+import datetime as dt
 import ipaddress
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from app.platform.errors import InvalidInput, Misconfigured
 from app.platform.outbound import (
@@ -289,6 +296,63 @@ def test_a_resolver_that_lies_is_caught_at_the_socket(receiver: Receiver) -> Non
 
     assert asyncio.run(call()) == "private_address"
     assert receiver.hosts == []
+
+
+def certificate_for(name: str, directory: Path) -> Path:
+    """Write a self-signed certificate and its key into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = directory / "certificate.pem"
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_the_certificate_is_checked_against_the_name_and_not_the_address(tmp_path: Path) -> None:
+    path = certificate_for("partner.example.jp", tmp_path)
+
+    async def call() -> list[str]:
+        names_asked_for: list[str | None] = []
+        theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        theirs.load_cert_chain(path)
+        theirs.sni_callback = lambda connection, name, context: names_asked_for.append(name)
+        ours = ssl.create_default_context(cafile=path)
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=theirs)
+        port = server.sockets[0].getsockname()[1]
+        guard = EndpointGuard([AllowedNetwork.parse(f"127.0.0.1:{port}")])
+        names = FakeNames(["127.0.0.1"], ["127.0.0.1"])
+        session = guarded_session(
+            guard,
+            total_seconds=3,
+            connect_seconds=1,
+            connections=5,
+            user_agent="test",
+            resolver=GuardedResolver(guard, look_up=names),
+        )
+        async with server, session:
+            async with session.post(f"https://partner.example.jp:{port}/", ssl=ours) as response:
+                assert response.status == 200
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await session.post(f"https://other.example.jp:{port}/", ssl=ours)
+        return [str(name) for name in names_asked_for]
+
+    assert asyncio.run(call()) == ["partner.example.jp", "other.example.jp"]
 
 
 def test_a_look_up_that_hangs_is_given_up(receiver: Receiver) -> None:
