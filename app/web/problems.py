@@ -1,6 +1,6 @@
 """Errors become a page, a fragment or problem+json (RFC 9457) here and nowhere else.
 
-An API (`/api/…`, `/partner/api/…`, or a caller that asks for JSON) gets the error's own English text; a person gets the
+An API (`/api/…`, `/partner/v1/…`, or a caller that asks for JSON) gets the error's own English text; a person gets the
 words of `templates/errors`, because an error text of the system may name things that mean nothing to a family.
 """
 
@@ -54,7 +54,7 @@ def problem(request: Request, status: int, slug: str, detail: str, **more: objec
 def wants_json(request: Request) -> bool:
     """Tell whether the caller is a program."""
     path = request.url.path
-    if path.startswith(("/api/", "/partner/api/")):
+    if path.startswith(("/api/", "/partner/v1/")):
         return True
     accepted = request.headers.get("accept", "")
     return "json" in accepted and "text/html" not in accepted
