@@ -7,6 +7,7 @@ receiver can change over without losing an event.
 import datetime as dt
 import uuid
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
@@ -16,7 +17,7 @@ from app.partners.signing import new_secret
 from app.partners.tables import PartnerEndpoint
 from app.platform.errors import Conflict, InvalidInput, NotFound
 from app.platform.identifiers import new_id
-from app.platform.outbound import AllowedNetwork, addresses_of, check_endpoint_url
+from app.platform.outbound import AllowedNetwork, TargetBlocked, addresses_of, check_endpoint_url
 from app.platform.sealing import seal, unseal
 from app.platform.settings import settings
 
@@ -27,6 +28,8 @@ MOST_ENDPOINTS = 20
 BY_PARTNER, REMOVED, GONE, FAILING = "by_partner", "removed", "gone", "failing"
 
 _TABLE = "partner_endpoints"
+_LOOK_UP_SECONDS = 3.0
+_LOOK_UPS = ThreadPoolExecutor(4, thread_name_prefix="endpoint-dns")
 
 LookUp = Callable[[str, int], Sequence[str]]
 
@@ -45,7 +48,7 @@ def register_endpoint(
     url: str,
     event_types: Collection[str] = (),
     *,
-    look_up: LookUp = addresses_of,
+    look_up: LookUp | None = None,
 ) -> SecretShown:
     """Write a new endpoint and make its secret.
 
@@ -54,7 +57,7 @@ def register_endpoint(
         partner_id: whose endpoint it is.
         url: checked by `app.platform.outbound`: https, public address, no user name, no part after #.
         event_types: which events it wants; empty = all.
-        look_up: resolves the host's name.
+        look_up: resolves the host's name; the system's resolver, three seconds at most, unless given.
 
     Raises:
         TargetBlocked: the address cannot be called; the text says why and what would be accepted.
@@ -87,7 +90,7 @@ def edit_endpoint(
     *,
     url: str | None = None,
     event_types: Collection[str] | None = None,
-    look_up: LookUp = addresses_of,
+    look_up: LookUp | None = None,
 ) -> PartnerEndpoint:
     """Change the address or the wanted event types; what is None stays.
 
@@ -113,7 +116,7 @@ def disable_endpoint(
     return _written(session, endpoint)
 
 
-def enable_endpoint(session: Session, endpoint: PartnerEndpoint, *, look_up: LookUp = addresses_of) -> PartnerEndpoint:
+def enable_endpoint(session: Session, endpoint: PartnerEndpoint, *, look_up: LookUp | None = None) -> PartnerEndpoint:
     """Send to an endpoint again, after a new look at its address.
 
     Raises:
@@ -203,9 +206,19 @@ def endpoints_wanting(session: Session, partner_id: uuid.UUID, event_type: str) 
     ]
 
 
-def _checked_url(url: str, look_up: LookUp) -> str:
+def _checked_url(url: str, look_up: LookUp | None) -> str:
     allowed = [AllowedNetwork.parse(text) for text in settings().outbound.allowed_private]
-    return check_endpoint_url(url, allowed=allowed, look_up=look_up)
+    return check_endpoint_url(url, allowed=allowed, look_up=look_up or _addresses_in_time)
+
+
+def _addresses_in_time(host: str, port: int) -> Sequence[str]:
+    """Resolve a name, but never let a name server hold the request of whoever typed it."""
+    try:
+        return _LOOK_UPS.submit(addresses_of, host, port).result(timeout=_LOOK_UP_SECONDS)
+    except TimeoutError as error:
+        raise TargetBlocked(
+            "unresolvable", found=f"{host}, whose name server did not answer", expected="a host name known to the DNS"
+        ) from error
 
 
 def _checked_types(event_types: Collection[str]) -> list[str]:
