@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import smtplib
+import socket
 import uuid
 from typing import Any
 
@@ -130,13 +131,24 @@ def test_connections_are_kept_and_no_more_than_allowed(world: Sandbox) -> None:
     assert world.mail_sink.connections == 3
 
 
-def test_a_connection_that_died_while_idle_costs_nothing(world: Sandbox) -> None:
+def test_after_421_the_connection_is_not_used_again(world: Sandbox) -> None:
+    world.mail_sink.behave("refuse_message", reply="421 4.3.2 shutting down", times=1)
+    send(world, mail(), mail(), connections=1)
+    assert world.mail_sink.connections == 2
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_connection_that_died_while_idle_costs_nothing(world: Sandbox, noticed: bool) -> None:
     async def twice() -> list[AttemptResult]:
         sender = channel(world)
         first = await sender.send(mail())
         for connection, _ in sender._idle:
             assert connection.transport is not None
-            connection.transport.abort()  # type: ignore[attr-defined]
+            if noticed:
+                connection.transport.abort()  # type: ignore[attr-defined]
+            else:
+                connection.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            assert connection.is_connected is not noticed
         second = await sender.send(mail())
         await sender.close()
         return [first, second]

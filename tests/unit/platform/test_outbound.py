@@ -355,6 +355,34 @@ def test_the_certificate_is_checked_against_the_name_and_not_the_address(tmp_pat
     assert asyncio.run(call()) == ["partner.example.jp", "other.example.jp"]
 
 
+@pytest.mark.parametrize(
+    "answers", [["127.0.0.1"], [PUBLIC_V4, "127.0.0.1"], [PUBLIC_V6, "fd00::1"], ["::ffff:10.0.0.1"]]
+)
+def test_the_resolver_alone_refuses_a_name_with_any_private_answer(answers: list[str]) -> None:
+    async def call() -> None:
+        resolver = GuardedResolver(EndpointGuard(), look_up=FakeNames(answers))
+        with pytest.raises(TargetBlocked, match=r"both\.example\.jp → "):
+            await resolver.resolve("both.example.jp", 443)
+        await resolver.close()
+
+    asyncio.run(call())
+
+
+def test_the_resolver_gives_back_the_addresses_it_checked_and_asks_once() -> None:
+    async def call() -> list[tuple[str, str, int]]:
+        names = FakeNames([PUBLIC_V4, PUBLIC_V6])
+        resolver = GuardedResolver(EndpointGuard(), look_up=names)
+        found = await resolver.resolve("partner.example.jp", 443)
+        await resolver.close()
+        assert names.asked == ["partner.example.jp"]
+        return [(one["hostname"], one["host"], one["family"]) for one in found]
+
+    assert asyncio.run(call()) == [
+        ("partner.example.jp", PUBLIC_V4, socket.AF_INET),
+        ("partner.example.jp", PUBLIC_V6, socket.AF_INET6),
+    ]
+
+
 def test_a_look_up_that_hangs_is_given_up(receiver: Receiver) -> None:
     release = threading.Event()
 
