@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,27 +12,51 @@ from app.calendar.fiscal_year import fiscal_year_ends
 from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
 
+EndOf = Literal["month", "school_year"]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One edge of a window: ``span`` after a date, ``offset`` days beside it, run on to the end of a month or year;
+
+    ``after`` days are added last.
+    """
+
+    span: Span
+    offset: int = 0
+    end_of: EndOf | None = None
+    after: int = 0
+
+    def next_day(self) -> Edge:
+        """The day after this edge."""
+        return replace(self, after=self.after + 1)
+
+    def days(self, dates: Any) -> Days:
+        """The day of the edge for each date."""
+        edge = as_days(corresponding_days(dates, self.span) + np.int32(self.offset))
+        if self.end_of == "month":
+            edge = end_of_month(edge)
+        elif self.end_of == "school_year":
+            edge = fiscal_year_ends(edge)
+        return as_days(edge + np.int32(self.after)) if self.after else edge
+
+
+def age_fiscal_year_end(age: int) -> Edge:
+    """The first 31 March on or after the day an age is reached (達する日以後の最初の3月31日)."""
+    return Edge(Span(months=12 * age), -1, "school_year")
+
+
 FIRST_DAY_OFFSET = {"birthday": 0, "reached": -1}
 """Added to the corresponding day B of the opening span."""
 LAST_DAY_OFFSET = {"birthday": -1, "reached": -1, "until_reached": -2, "included": 0}
 """Added to the corresponding day B of the closing span (n歳未満 · 至るまで · 達する日の前日まで · その日まで)."""
 
 
-def first_days(dates: Any, span: Span, reckoning: str = "birthday") -> Days:
-    """The first day of a window that opens ``span`` after each date."""
-    return as_days(corresponding_days(dates, span) + FIRST_DAY_OFFSET[reckoning])
+def opening(span: Span, reckoning: str = "birthday") -> Edge:
+    """The first day of a window that opens ``span`` after a date."""
+    return Edge(span, FIRST_DAY_OFFSET[reckoning])
 
 
-def last_days(
-    dates: Any, span: Span, reckoning: str = "birthday", until_end_of: Literal["month", "school_year"] | None = None
-) -> Days:
-    """The last day of a window that closes ``span`` after each date, run on to the month's or school year's end."""
-    last = as_days(corresponding_days(dates, span) + LAST_DAY_OFFSET[reckoning])
-    if until_end_of == "month":
-        return end_of_month(last)
-    return fiscal_year_ends(last) if until_end_of == "school_year" else last
-
-
-def fiscal_year_ends_of_age(dates: Any, age: int) -> Days:
-    """The first 31 March on or after the day ``age`` is reached (達する日以後の最初の3月31日)."""
-    return fiscal_year_ends(corresponding_days(dates, Span(months=12 * age)) - np.int32(1))
+def closing(span: Span, reckoning: str = "birthday", until_end_of: EndOf | None = None) -> Edge:
+    """The last day of a window that closes ``span`` after a date."""
+    return Edge(span, LAST_DAY_OFFSET[reckoning], until_end_of)

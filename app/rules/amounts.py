@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import Discriminator, Field, Tag
 from typing_extensions import TypeAliasType
 
-from app.rules.criteria import Criteria, ParameterRef
+from app.rules.criteria import ChildCriteria, Criteria, ParameterRef
 from app.rules.documents import Document
 from app.rules.parameters import Rational
 
@@ -26,7 +26,7 @@ class CountTerm(Document):
     """How many children count; unknown as long as one of them is open."""
 
     count: Literal["child"]
-    when: Criteria | None = None
+    where: ChildCriteria | None = None
 
 
 class Add(Document):

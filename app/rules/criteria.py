@@ -7,7 +7,7 @@ or where the right belongs to a person, also that person's. A child's fact at ho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, TypeVar, Union
 
 from pydantic import Discriminator, Field, PlainSerializer, SerializationInfo, Tag, TypeAdapter, model_validator
 from typing_extensions import TypeAliasType
@@ -21,6 +21,9 @@ Inner = TypeVar("Inner")
 Path = TypeVar("Path", bound=str)
 Kind = TypeVar("Kind", bound=str)
 Literals = bool | int | str
+if TYPE_CHECKING:
+    ChildCriteria: TypeAlias = Any
+    HouseholdCriteria = GuardianCriteria = PregnancyCriteria = CoResidentCriteria = Any
 
 
 class ParameterRef(Document):
@@ -309,7 +312,7 @@ _BY_KIND = Discriminator(
 
 def _path(name: str, *owners: str) -> Any:
     pattern = rf"^({'|'.join(owners)})\.[a-z][a-z0-9_]*$"
-    return TypeAliasType(name, Annotated[str, Field(pattern=pattern)])  # type: ignore[misc]
+    return TypeAliasType(name, Annotated[str, Field(pattern=pattern)])
 
 
 def _union(inner: Any, path: Any, *more: Any) -> Any:
@@ -332,7 +335,7 @@ def _union(inner: Any, path: Any, *more: Any) -> Any:
     ]
     for kind, where in _PEOPLE.items():
         for quantifier, model in (("some", Some), ("every", Every), ("count", Count)):
-            members.append(Annotated[model[Literal[kind], where], Tag(f"<{quantifier} {kind}>")])  # type: ignore[index]
+            members.append(Annotated[model[Literal[kind], where], Tag(f"<{quantifier} {kind}>")])
     return Annotated[Union[tuple(members)], _BY_KIND]
 
 
@@ -342,9 +345,7 @@ _PEOPLE = {
     "pregnancy": "PregnancyCriteria",
     "co_resident": "CoResidentCriteria",
 }
-if TYPE_CHECKING:
-    HouseholdCriteria = GuardianCriteria = ChildCriteria = PregnancyCriteria = CoResidentCriteria = Any
-else:
+if not TYPE_CHECKING:
     _HOUSEHOLD = _path("HouseholdPath", "household", "guardian")
     HouseholdCriteria = TypeAliasType("HouseholdCriteria", _union("HouseholdCriteria", _HOUSEHOLD))
     GuardianCriteria = TypeAliasType("GuardianCriteria", _union("GuardianCriteria", _HOUSEHOLD))

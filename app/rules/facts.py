@@ -63,8 +63,11 @@ class Fact(Document):
         """Check one bare value; ``None`` and ``"declined"`` pass. Raises ``Place`` with what was expected."""
         if value is None or value == DECLINED:
             return value  # type: ignore[no-any-return]
-        reading = {"bool": self._read_bool, "date": self._read_date, "choice": self._read_choice}.get(self.type)
-        return reading(value) if reading else self._read_number(value)
+        if self.type == "bool":
+            return self._read_bool(value)
+        if self.type == "date":
+            return self._read_date(value)
+        return self._read_choice(value) if self.type == "choice" else self._read_number(value)
 
     def _read_bool(self, value: Any) -> bool:
         if not isinstance(value, bool):

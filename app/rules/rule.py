@@ -10,7 +10,6 @@ from app.rules.amounts import Amount
 from app.rules.application import Application, Form, TakeUp
 from app.rules.criteria import Criteria, mark_scope
 from app.rules.documents import Day, Document, MonthDay, TextField
-from app.rules.facts import Owner
 from app.rules.municipality_code import MunicipalityCode
 
 ProgrammeKind = Literal[

@@ -10,7 +10,7 @@ from app.calendar.fiscal_year import class_age, fiscal_year_end, primary_entry, 
 from app.calendar.holidays import national_holidays
 from app.calendar.legal_age import attained_on, completed_age, corresponding_day
 from app.calendar.spans import Span
-from app.calendar.windows import first_days, fiscal_year_ends_of_age, last_days
+from app.calendar.windows import age_fiscal_year_end, closing, opening
 from app.calendar.working_days import (
     closed_days,
     is_closed,
@@ -26,15 +26,15 @@ DUE = D("2027-03-01")
 
 
 def first(day, span, reckoning="birthday"):
-    return date_of(int(first_days(number_of(day), Span.parse(span), reckoning)))
+    return date_of(int(opening(Span.parse(span), reckoning).days(number_of(day))))
 
 
 def last(day, span, reckoning="birthday", until_end_of=None):
-    return date_of(int(last_days(number_of(day), Span.parse(span), reckoning, until_end_of)))
+    return date_of(int(closing(Span.parse(span), reckoning, until_end_of).days(number_of(day))))
 
 
 def year_end(day, age):
-    return date_of(int(fiscal_year_ends_of_age(number_of(day), age)))
+    return date_of(int(age_fiscal_year_end(age).days(number_of(day))))
 
 
 @pytest.mark.parametrize(("birth", "attained", "ends"), [

@@ -1,0 +1,270 @@
+"""From documents to nodes: one compile step per rule version; errors name the path in the document."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+
+from app.calendar.day_numbers import EARLIEST, OPEN_END, number_of
+from app.calendar.spans import Span
+from app.calendar.windows import age_fiscal_year_end, closing, opening
+from app.rules import criteria
+from app.rules.documents import DocumentError, Problem
+from app.rules.facts import Fact, FactCatalogue
+from app.rules.nodes import Between, Compared, Equals, Group, LimitTable, Negation, Node, Open, Season, Window
+from app.rules.parameters import Parameter, Parameters
+from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
+
+ROWS_OF_A_TABLE = 64
+"""Rows a table is written out to; a household with more dependants than that is unknown."""
+_BOUNDS = ("at_least", "over", "at_most", "under")
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """Compiles the trees of one rule version. ``area`` is the programme's municipality code."""
+
+    catalogue: FactCatalogue
+    parameters: Parameters
+    area: str
+    name: str
+
+    def fail(self, path: str, found: str, expected: str) -> DocumentError:
+        """An error at a path of this rule."""
+        return DocumentError([Problem(path, found, expected)], self.name)
+
+    def node(self, source: Any, scope: str, path: str) -> Node:
+        """Compile one tree in a scope."""
+        if isinstance(source, criteria.AllOf):
+            return self.group(source, source.all, scope, f"{path}.all", largest=False)
+        if isinstance(source, criteria.AnyOf):
+            return self.group(source, source.any, scope, f"{path}.any", largest=True)
+        if isinstance(source, criteria.Not):
+            inner = self.node(source.not_, scope, f"{path}.not")
+            return Negation(inner.scope, path, source, f"not {inner.key}", inner)
+        if isinstance(source, criteria.Some | criteria.Every | criteria.Count):
+            return self.quantifier(source, path)
+        leaf = _LEAVES[type(source).__pydantic_generic_metadata__["origin"] or type(source)]
+        return leaf(self, source, scope, path)
+
+    def group(self, source: Any, parts: Any, scope: str, path: str, largest: bool) -> Node:
+        members = tuple(self.node(part, scope, f"{path}[{position}]") for position, part in enumerate(parts))
+        own = scope if any(member.scope == scope for member in members) else "household"
+        word = "any" if largest else "all"
+        key = f"{own}:{word}({' '.join(member.key for member in members)})"
+        return Group(own, path.rpartition(".")[0], source, key, members, largest)
+
+    def quantifier(self, source: Any, path: str) -> Node:
+        quantifier: Literal["some", "every", "count"] = next(
+            word for word in ("some", "every", "count") if hasattr(source, word)
+        )
+        kind = getattr(source, quantifier)
+        where = None if source.where is None else self.node(source.where, kind, f"{path}.where")
+        low, high = _number_bounds(source) if quantifier == "count" else (None, None)
+        key = f"{quantifier} {kind} {low} {high} ({'' if where is None else where.key})"
+        return Quantifier("household", path, source, key, kind, quantifier, where, low, high)
+
+    def rank(self, source: Any, scope: str, path: str) -> Node:
+        among = None if source.among is None else self.node(source.among, "child", f"{path}.among")
+        low, high = _number_bounds(source)
+        return Ranked("child", path, source, f"rank {low} {high} ({'' if among is None else among.key})", among, low,
+                      high)
+
+    def fact(self, path: str, place: str, *types: str) -> Fact:
+        """A fact of the catalogue, of one of the types."""
+        fact = self.catalogue.get(path)
+        if fact is None:
+            raise self.fail(place, f"the fact {path!r}", "a fact of the catalogue")
+        if types and fact.type not in types:
+            raise self.fail(place, f"{path} of type {fact.type}", f"a fact of type {' or '.join(types)}")
+        return fact
+
+    def test(self, source: Any, scope: str, path: str) -> Node:
+        fact = self.fact(source.fact, f"{path}.fact")
+        own = _natural(scope, source.fact)
+        if source.is_ is not None or source.in_ is not None:
+            place = f"{path}.{'is' if source.is_ is not None else 'in'}"
+            wanted = (source.is_,) if source.is_ is not None else source.in_
+            values = tuple(self.stored(fact, value, place) for value in wanted)
+            return Equals(own, path, source, _key(own, source), fact.path, values)
+        if source.from_ is not None or source.until is not None:
+            self.fact(source.fact, f"{path}.fact", "date")
+            low, high = (None if day is None else number_of(day) for day in (source.from_, source.until))
+            return Between(own, path, source, _key(own, source), fact.path, low, high)
+        self.fact(source.fact, f"{path}.fact", "int", "yen", "choice")
+        if fact.type == "choice" and not all(isinstance(choice, int) for choice in fact.choices):
+            raise self.fail(f"{path}.fact", f"{fact.path}, whose choices have no order", "is or in")
+        return self.compared(source, fact, scope, path)
+
+    def stored(self, fact: Fact, value: Any, place: str) -> int:
+        """A literal as columns store it."""
+        if fact.type == "bool" and isinstance(value, bool):
+            return int(value)
+        if fact.type == "choice" and not isinstance(value, bool) and value in fact.choices:
+            return list(fact.choices).index(value)
+        if fact.type in ("int", "yen") and isinstance(value, int) and not isinstance(value, bool):
+            return value
+        choices = f"one of {', '.join(map(repr, fact.choices))}" if fact.type == "choice" else f"a {fact.type}"
+        raise self.fail(place, repr(value), choices if fact.type != "date" else "from and until for a date")
+
+    def compared(self, source: Any, fact: Fact, scope: str, path: str) -> Node:
+        own = _natural(scope, source.fact)
+        literals = {word: bound for word in _BOUNDS if isinstance(bound := getattr(source, word), int)}
+        references = {word: bound for word in _BOUNDS
+                      if isinstance(bound := getattr(source, word), criteria.ParameterRef)}
+        nodes: list[Node] = []
+        if literals:
+            low, high = _whole_bounds(literals)
+            if fact.type == "choice":
+                return self._ordered_choices(source, fact, own, path, low, high)
+            nodes.append(Between(own, path, source, _key(own, source, "literals"), fact.path, low, high))
+        for word, reference in references.items():
+            nodes.append(self._limit(source, fact, scope, f"{path}.{word}", word, reference))
+        if len(nodes) == 1:
+            return nodes[0]
+        widest = scope if any(node.scope == scope for node in nodes) else "household"
+        return Group(widest, path, source, _key(widest, source), tuple(nodes), False)
+
+    def _ordered_choices(self, source: Any, fact: Fact, own: str, path: str, low: Any, high: Any) -> Node:
+        wanted = [position for position, choice in enumerate(fact.choices)
+                  if (low is None or choice >= low) and (high is None or choice <= high)]
+        if not wanted:
+            raise self.fail(path, f"{low} … {high}", f"a range that holds one of {', '.join(map(str, fact.choices))}")
+        return Equals(own, path, source, _key(own, source), fact.path, tuple(wanted))
+
+    def _limit(self, source: Any, fact: Fact, scope: str, path: str, word: str, reference: Any) -> Node:
+        parameter = self.parameter(reference, path)
+        own = _natural(scope, fact.path)
+        if reference.by is not None:
+            self.fact(reference.by, f"{path}.by", "int")
+            self.readable(reference.by, scope, f"{path}.by")
+            own = scope if _natural(scope, reference.by) == scope else own
+        whole: Callable[[Fraction], int] = {
+            "at_least": math.ceil, "over": lambda limit: math.floor(limit) + 1,
+            "at_most": math.floor, "under": lambda limit: math.ceil(limit) - 1,
+        }[word]
+        tables = write_out(parameter, whole)
+        key = _key(own, source, word)
+        return Compared(own, path.rpartition(".")[0], source, key, fact.path, reference.by,
+                        word in ("at_least", "over"), tables)
+
+    def parameter(self, reference: Any, path: str) -> Parameter:
+        """The parameter a reference names, with its table used by number or its value without."""
+        parameter = self.parameters.get(reference.parameter)
+        if parameter is None:
+            raise self.fail(f"{path}.parameter", repr(reference.parameter), "the id of a parameter")
+        if parameter.is_table != (reference.by is not None):
+            raise self.fail(path, f"by: {reference.by}", "by exactly where the parameter is a table")
+        return parameter
+
+    def readable(self, fact_path: str, scope: str, place: str) -> None:
+        """Refuse a person's fact outside that person's scope."""
+        owner = fact_path.split(".", 1)[0]
+        if owner not in ("household", "guardian", scope):
+            raise self.fail(place, f"{fact_path} in the scope of a {scope}", f"a fact of household, guardian or {scope}")
+
+    def within(self, source: Any, scope: str, path: str) -> Node:
+        self.fact(source.within, f"{path}.within", "date")
+        own = _natural(scope, source.within)
+        opens = None if source.from_ is None else opening(source.from_, source.from_reckoning)
+        closes = None if source.until is None else closing(source.until, source.until_reckoning, source.until_end_of)
+        return Window(own, path, source, _key(own, source), source.within, opens, closes)
+
+    def fiscal_year_end(self, source: Any, scope: str, path: str) -> Node:
+        self.fact(source.fiscal_year_end, f"{path}.fiscal_year_end", "date")
+        own = _natural(scope, source.fiscal_year_end)
+        if source.from_age is None:
+            opens = opening(Span())
+        else:
+            opens = age_fiscal_year_end(source.from_age).next_day()
+        return Window(own, path, source, _key(own, source), source.fiscal_year_end, opens,
+                      age_fiscal_year_end(source.of_age))
+
+    def on(self, source: Any, scope: str, path: str) -> Node:
+        first, last = (None if day is None else number_of(day) for day in (source.on.from_, source.on.until))
+        return Season("household", path, source, _key("household", source), first, last)
+
+    def each_year(self, source: Any, scope: str, path: str) -> Node:
+        yearly = source.each_year
+        days = (yearly.from_[0] * 100 + yearly.from_[1], yearly.until[0] * 100 + yearly.until[1])
+        return Season("household", path, source, _key("household", source), None, None, days)
+
+    def judgement(self, source: Any, scope: str, path: str) -> Node:
+        return Open("household", path, source, "judgement")
+
+    def resided(self, source: Any, scope: str, path: str) -> Node:
+        if source.by is not None:
+            self.fact(source.by, f"{path}.by", "date")
+            self.readable(source.by, scope, f"{path}.by")
+        area = source.area or self.area
+        return Resided(scope, path, source, f"{_key(scope, source)} {area}", area, source.resided, source.by)
+
+    def resident_on(self, source: Any, scope: str, path: str) -> Node:
+        date = None if source.resident_on == "month_start" else source.resident_on
+        if date is not None:
+            self.fact(date, f"{path}.resident_on", "date")
+            self.readable(date, scope, f"{path}.resident_on")
+        area = source.area or self.area
+        return LivedOn(scope, path, source, f"{_key(scope, source)} {area}", area, date)
+
+    def answered(self, source: Any, scope: str, path: str) -> Node:
+        question = "receives" if isinstance(source, criteria.Receives) else "received_elsewhere"
+        programme = getattr(source, question).rsplit("/", 1)[-1]
+        return Answered(scope, path, source, _key(scope, source), question, programme)
+
+
+_LEAVES: dict[type, Callable[[Compiler, Any, str, str], Node]] = {
+    criteria.FactTest: Compiler.test,
+    criteria.Within: Compiler.within,
+    criteria.FiscalYearEnd: Compiler.fiscal_year_end,
+    criteria.On: Compiler.on,
+    criteria.EachYear: Compiler.each_year,
+    criteria.Judgement: Compiler.judgement,
+    criteria.Resided: Compiler.resided,
+    criteria.ResidentOn: Compiler.resident_on,
+    criteria.Receives: Compiler.answered,
+    criteria.ReceivedElsewhere: Compiler.answered,
+    criteria.Rank: Compiler.rank,
+}
+
+
+def write_out(parameter: Parameter, whole: Callable[[Fraction], int]) -> tuple[LimitTable, ...]:
+    """A parameter's periods as arrays of whole numbers; a row that is unknown, and one past the last, is masked."""
+    tables = []
+    for valid_from, valid_until, period in parameter.in_force():
+        size = ROWS_OF_A_TABLE if parameter.is_table else 1
+        rows = [period.row(number) for number in range(size)]
+        values = [0 if row is None else whole(row) for row in rows]
+        known = [row is not None for row in rows]
+        if parameter.is_table:
+            values, known = [*values, 0], [*known, False]
+        tables.append(LimitTable(max(number_of(valid_from), EARLIEST),
+                                 OPEN_END if valid_until is None else number_of(valid_until),
+                                 np.asarray(values, dtype=np.int64), np.asarray(known, dtype=np.bool_)))
+    return tuple(tables)
+
+
+def _natural(scope: str, fact_path: str) -> str:
+    """Whose rows a fact is compared in: the bound person's, else the household's (the claimant's too)."""
+    return scope if fact_path.split(".", 1)[0] == scope else "household"
+
+
+def _key(scope: str, source: Any, more: str = "") -> str:
+    return f"{scope}:{more}" + json.dumps(source.model_dump(mode="json", by_alias=True, exclude_none=True),
+                                         sort_keys=True, ensure_ascii=False)
+
+
+def _number_bounds(source: Any) -> tuple[int | None, int | None]:
+    return (source.is_, source.is_) if source.is_ is not None else (source.at_least, source.at_most)
+
+
+def _whole_bounds(literals: dict[str, int]) -> tuple[int | None, int | None]:
+    low = literals.get("at_least", literals["over"] + 1 if "over" in literals else None)
+    high = literals.get("at_most", literals["under"] - 1 if "under" in literals else None)
+    return low, high

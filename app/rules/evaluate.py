@@ -1,0 +1,187 @@
+"""Evaluation: compiled rules on a population, all programmes on the same moment."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from app.calendar.day_numbers import OPEN_END, number_of
+from app.rules.application import Deadline
+from app.rules.columns import UNKNOWN, Verdicts
+from app.rules.compiling import Compiler
+from app.rules.documents import DocumentError, Problem
+from app.rules.facts import FactCatalogue
+from app.rules.money import Amounts, CaseNode, compile_term, evaluate_cases
+from app.rules.municipality_code import NATIONAL
+from app.rules.nodes import Everywhere, Node
+from app.rules.parameters import Parameters
+from app.rules.people_nodes import people_verdicts
+from app.rules.population import Population
+from app.rules.reading import Moment, Reading
+from app.rules.rule import Rule
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """One rule version, ready to run. ``first``/``last``: the days it is law, the next version taken into account."""
+
+    rule: Rule
+    criteria: Node
+    place: Everywhere
+    cases: tuple[CaseNode, ...]
+    take_up: tuple[tuple[Node | None, str], ...]
+    deadlines: tuple[tuple[Deadline, Node | None], ...]
+    first: int
+    last: int
+
+    @property
+    def subject(self) -> str:
+        """Whose right it is: child, guardian, pregnancy or household."""
+        return self.rule.subject
+
+    @property
+    def national(self) -> bool:
+        """True for a programme of the whole country."""
+        return self.rule.municipality == NATIONAL
+
+    def capped(self, as_of: int) -> bool:
+        """Is the version overdue for checking, so that nothing better than undetermined may be said?"""
+        check = self.rule.next_check_on
+        return check is not None and as_of > number_of(check) and self.last >= as_of
+
+    def verdicts(self, moment: Moment) -> Verdicts:
+        """One verdict per row of the subject: criteria and area, capped when the version is overdue."""
+        reading = Reading(moment, self.rule)
+        verdicts = people_verdicts(self.criteria, self.subject, reading)
+        if not self.national:
+            verdicts = np.minimum(verdicts, people_verdicts(self.place, self.subject, reading))
+        return np.minimum(verdicts, np.int8(UNKNOWN)) if self.capped(moment.as_of) else verdicts
+
+    def amounts(self, moment: Moment) -> Amounts | None:
+        """Amounts per row of the subject, whatever the verdict; None for a programme without amounts."""
+        return evaluate_cases(self.cases, Reading(moment, self.rule), self.subject) if self.cases else None
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Criteria and area with everything below them."""
+        return tuple(walk(self.criteria)) + (() if self.national else (self.place,))
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Paths of all facts the verdict and the amount depend on."""
+        conditions = [node for case in self.cases if case.when is not None for node in walk(case.when)]
+        paths = {path for node in (*self.nodes, *conditions) for path in node.reads}
+        for case in self.cases:
+            for term in (case.yen, case.least, case.most):
+                paths |= set(term.reads) if term is not None else set()
+        return frozenset(paths)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and everything below it."""
+    yield node
+    for part in node.parts:
+        yield from walk(part)
+
+
+def compile_rule(rule: Rule, catalogue: FactCatalogue, parameters: Parameters, last: int = OPEN_END) -> CompiledRule:
+    """Compile one version. Raises ``DocumentError`` naming the path of whatever the catalogue or parameters lack."""
+    compiler = Compiler(catalogue, parameters, rule.municipality, rule.key)
+    scope = rule.subject
+    cases = []
+    for position, case in enumerate(rule.amount or ()):
+        place = f"amount[{position}]"
+        bounds = [None if term is None else compile_term(compiler, term, scope, f"{place}.{word}")
+                  for word, term in (("least", case.least), ("most", case.most))]
+        cases.append(CaseNode(None if case.when is None else compiler.node(case.when, scope, f"{place}.when"),
+                              compile_term(compiler, case.yen, scope, f"{place}.yen"), bounds[0], bounds[1],
+                              case.per, case.each))
+    take_up = [(None if part.when is None else compiler.node(part.when, scope, f"take_up[{position}].when"),
+                part.is_ or part.else_ or "application") for position, part in enumerate(rule.take_up)]
+    return CompiledRule(rule, compiler.node(rule.criteria, scope, "criteria"),
+                        Everywhere("household", "municipality", None, f"area {rule.municipality}", rule.municipality),
+                        tuple(cases), tuple(take_up), _deadlines(compiler, rule), number_of(rule.valid.from_),
+                        last if rule.valid.until is None else min(last, number_of(rule.valid.until)))
+
+
+def _deadlines(compiler: Compiler, rule: Rule) -> tuple[tuple[Deadline, Node | None], ...]:
+    if rule.application is None:
+        return ()
+    compiled = []
+    for position, deadline in enumerate(rule.application.deadlines):
+        place = f"application.deadlines[{position}]"
+        check_anchor(compiler, deadline.anchor, rule.subject, f"{place}.anchor")
+        when = None if deadline.when is None else compiler.node(deadline.when, rule.subject, f"{place}.when")
+        compiled.append((deadline, when))
+    if rule.application.opens is not None:
+        check_anchor(compiler, rule.application.opens.anchor, rule.subject, "application.opens.anchor")
+    return tuple(compiled)
+
+
+def check_anchor(compiler: Compiler, anchor: object, scope: str, place: str) -> None:
+    """Refuse an anchor that is not a date readable in the scope."""
+    for single in getattr(anchor, "latest", (anchor,)):
+        if isinstance(single, str) and single != "today" and not single.startswith("residence."):
+            compiler.fact(single, place, "date")
+            compiler.readable(single, scope, place)
+
+
+class Rulebook:
+    """All versions of all programmes, compiled once and kept."""
+
+    def __init__(self, versions: Mapping[str, tuple[CompiledRule, ...]], catalogue: FactCatalogue) -> None:
+        self.versions = dict(versions)
+        self.catalogue = catalogue
+
+    @classmethod
+    def compile(cls, rules: Iterable[Rule], catalogue: FactCatalogue, parameters: Parameters) -> Rulebook:
+        """Compile rules; the versions of a programme follow one another, the later one ending the earlier.
+
+        Raises ``DocumentError`` with the problems of every rule that does not compile.
+        """
+        grouped: dict[str, list[Rule]] = {}
+        for rule in rules:
+            grouped.setdefault(rule.key, []).append(rule)
+        problems: list[Problem] = []
+        versions: dict[str, tuple[CompiledRule, ...]] = {}
+        for key in sorted(grouped):
+            ordered = sorted(grouped[key], key=lambda rule: rule.valid.from_)
+            ends = [number_of(later.valid.from_) - 1 for later in ordered[1:]] + [OPEN_END]
+            compiled = []
+            for rule, end in zip(ordered, ends, strict=True):
+                try:
+                    compiled.append(compile_rule(rule, catalogue, parameters, end))
+                except DocumentError as error:
+                    problems += [Problem(f"{key} {rule.version} {problem.path}", problem.found, problem.expected)
+                                 for problem in error.problems]
+            versions[key] = tuple(compiled)
+        if problems:
+            raise DocumentError(problems)
+        return cls(versions, catalogue)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.versions)
+
+    def __len__(self) -> int:
+        return len(self.versions)
+
+    def on(self, key: str, day: dt.date | int) -> CompiledRule | None:
+        """The version of a programme in force on a day; None where there is none."""
+        number = number_of(day) if isinstance(day, dt.date) else day
+        return next((rule for rule in self.versions[key] if rule.first <= number <= rule.last), None)
+
+
+def evaluate(rulebook: Rulebook, population: Population, on: dt.date,
+             programmes: Iterable[str] | None = None) -> dict[str, Verdicts]:
+    """Verdicts of all programmes (or some) in force on a day: key → one verdict per row of the subject."""
+    moment = Moment.on(population, on)
+    results = {}
+    for key in rulebook if programmes is None else programmes:
+        rule = rulebook.on(key, on)
+        if rule is not None:
+            results[key] = rule.verdicts(moment)
+    return results

@@ -1,0 +1,346 @@
+"""Compiled criteria: each node gives one verdict per row of its scope, and the days on which it may change.
+
+A verdict is 0 no, 1 unknown, 2 yes: all = minimum, any = maximum, not = 2 − x. Arrays that a node returns may be
+shared; nobody writes into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.calendar.day_numbers import Days, as_days, date_of
+from app.calendar.fiscal_year import fiscal_year_starts, fiscal_years
+from app.calendar.windows import Edge
+from app.rules.columns import NO, UNKNOWN, YES, Column, Rows, Verdicts
+from app.rules.reading import Moment, Reading
+
+Candidates = tuple[Rows, Days]
+"""Household rows and, for each, a day on which a verdict may change."""
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """What every compiled node knows: its scope, its place in the document, and the facts it reads itself."""
+
+    scope: str
+    path: str
+    source: Any
+    key: str
+    """The node as text, with its scope: equal keys mean equal verdicts on the same moment."""
+
+    @property
+    def parts(self) -> Sequence[Node]:
+        """Nodes below this one."""
+        return ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Paths of the facts this node itself reads."""
+        return ()
+
+    def verdicts(self, reading: Reading) -> Verdicts:
+        """One verdict per row of the scope."""
+        raise NotImplementedError
+
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        """Days after ``first`` up to ``last`` on which this node's own verdict may change."""
+        return iter(())
+
+
+class Leaf(Node):
+    """A test of one thing; its verdicts are shared by every programme that asks the same of the same moment."""
+
+    def verdicts(self, reading: Reading) -> Verdicts:
+        key = reading.cache_key(self.reads, self.key)
+        cache = reading.moment.cache
+        if key not in cache:
+            cache[key] = self.judge(reading)
+        found: Verdicts = cache[key]
+        return found
+
+    def judge(self, reading: Reading) -> Verdicts:
+        """The verdicts, worked out."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Group(Node):
+    """``all`` (smallest) or ``any`` (largest) of parts; parts of household scope are joined before they are spread."""
+
+    members: tuple[Node, ...] = ()
+    largest: bool = False
+
+    @property
+    def parts(self) -> Sequence[Node]:
+        return self.members
+
+    def verdicts(self, reading: Reading) -> Verdicts:
+        join = np.maximum if self.largest else np.minimum
+        inner = self._joined([part for part in self.members if part.scope == self.scope], reading, join)
+        if self.scope == "household":
+            return inner
+        shared = [part for part in self.members if part.scope == "household"]
+        if not shared:
+            return inner
+        spread = reading.moment.lift(self._joined(shared, reading, join), self.scope)
+        if len(shared) == len(self.members):
+            return spread
+        return np.asarray(join(inner, spread))
+
+    @staticmethod
+    def _joined(parts: list[Node], reading: Reading, join: Any) -> Verdicts:
+        verdicts = parts[0].verdicts(reading) if parts else np.zeros(0, dtype=np.int8)
+        for position, part in enumerate(parts[1:]):
+            other = part.verdicts(reading)
+            verdicts = join(verdicts, other, out=verdicts) if position else join(verdicts, other)
+        return verdicts
+
+
+@dataclass(frozen=True, eq=False)
+class Negation(Node):
+    """2 − x."""
+
+    inner: Node
+
+    @property
+    def parts(self) -> Sequence[Node]:
+        return (self.inner,)
+
+    def verdicts(self, reading: Reading) -> Verdicts:
+        verdicts: Verdicts = np.int8(2) - self.inner.verdicts(reading)
+        return verdicts
+
+
+@dataclass(frozen=True, eq=False)
+class Open(Leaf):
+    """A human decides."""
+
+    def judge(self, reading: Reading) -> Verdicts:
+        return np.full(reading.population.people[self.scope].size, UNKNOWN, dtype=np.int8)
+
+
+@dataclass(frozen=True, eq=False)
+class Equals(Leaf):
+    """The fact is one of some values (as stored: flags 0/1, choices by position)."""
+
+    fact: str
+    values: tuple[int, ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.fact,)
+
+    def judge(self, reading: Reading) -> Verdicts:
+        column = reading.at(self.fact, self.scope)
+        holds = column.values == self.values[0]
+        for value in self.values[1:]:
+            holds |= column.values == value
+        return column.judge(holds)
+
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        return school_year_starts(self.fact, reading, first, last)
+
+
+@dataclass(frozen=True, eq=False)
+class Between(Leaf):
+    """The fact lies between two numbers or day numbers, both included; None leaves an end open."""
+
+    fact: str
+    low: int | None
+    high: int | None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.fact,)
+
+    def judge(self, reading: Reading) -> Verdicts:
+        column = reading.at(self.fact, self.scope)
+        if self.low is None:
+            return column.judge(column.values <= self.high)
+        holds = column.values >= self.low
+        if self.high is not None:
+            holds &= column.values <= self.high
+        return column.judge(holds)
+
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        return school_year_starts(self.fact, reading, first, last)
+
+
+@dataclass(frozen=True, eq=False)
+class Window(Leaf):
+    """The day lies between two edges counted from a date fact; None leaves an end open."""
+
+    fact: str
+    opens: Edge | None
+    closes: Edge | None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.fact,)
+
+    def judge(self, reading: Reading) -> Verdicts:
+        column, days = reading.at(self.fact, self.scope), reading.moment.days_of(self.scope)
+        holds = np.ones(len(column.values), dtype=np.bool_)
+        if self.opens is not None:
+            holds = reading.threshold(self.fact, self.opens, self.scope) <= days
+        if self.closes is not None:
+            holds &= days <= reading.threshold(self.fact, self.closes, self.scope)
+        return column.judge(holds)
+
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        known = reading.at(self.fact, self.scope).known
+        household = reading.population.people[self.scope].household
+        for edge, after in ((self.opens, 0), (self.closes, 1)):
+            if edge is not None:
+                days = reading.threshold(self.fact, edge, self.scope) + np.int32(after)
+                inside = known & (first < days) & (days <= last)
+                yield household[inside], days[inside]
+
+
+@dataclass(frozen=True, eq=False)
+class Season(Leaf):
+    """The day itself lies in fixed days, or each year between two days of the year (month × 100 + day)."""
+
+    first_day: int | None = None
+    last_day: int | None = None
+    yearly: tuple[int, int] | None = None
+
+    def judge(self, reading: Reading) -> Verdicts:
+        verdicts = self._on(reading.moment.days).astype(np.int8) * np.int8(YES)
+        return np.broadcast_to(verdicts, (reading.population.size,))
+
+    def _on(self, days: Days) -> NDArray[np.bool_]:
+        if self.yearly is None:
+            low = -(2**31) if self.first_day is None else self.first_day
+            high = 2**31 - 1 if self.last_day is None else self.last_day
+            return np.asarray((low <= days) & (days <= high))
+        text = days.astype("datetime64[D]")
+        month = text.astype("datetime64[M]").astype(np.int64) % 12 + 1
+        place = month * 100 + (text - text.astype("datetime64[M]")).astype(np.int64) + 1
+        start, end = self.yearly
+        inside = (start <= place) & (place <= end) if start <= end else (start <= place) | (place <= end)
+        return np.asarray(inside)
+
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        if self.yearly is None:
+            days = [day for day in (self.first_day, None if self.last_day is None else self.last_day + 1)
+                    if day is not None and first < day <= last]
+        else:
+            span = np.arange(first + 1, last + 1, dtype=np.int32)
+            inside = self._on(np.arange(first, last + 1, dtype=np.int32))
+            days = [int(day) for day in span[inside[1:] != inside[:-1]]]
+        yield everybody(reading.moment, days)
+
+
+def everybody(moment: Moment, days: Sequence[int]) -> Candidates:
+    """The same days for every household."""
+    size = moment.population.size
+    return np.tile(np.arange(size), len(days)), np.repeat(as_days(days), size)
+
+
+def school_year_starts(fact: str, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+    """Every 1 April, for a fact that steps with the school year."""
+    if fact in ("child.school_grade", "child.class_age"):
+        years = range(int(fiscal_years(as_days(first))) + 1, date_of(last).year + 1)
+        starts = [int(day) for day in fiscal_year_starts(list(years))] if years else []
+        yield everybody(reading.moment, [day for day in starts if first < day <= last])
+
+
+@dataclass(frozen=True, eq=False)
+class Compared(Leaf):
+    """The fact compared with a dated parameter. ``tables`` are its periods in whole numbers.
+
+    The limits are already turned into whole yen for the comparison at hand: ``at_least`` means value ≥ limit, else
+    value ≤ limit. Outside every period, and where a table says so, the limit is unknown.
+    """
+
+    fact: str
+    by: str | None
+    at_least: bool
+    tables: tuple[LimitTable, ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.fact,) if self.by is None else (self.fact, self.by)
+
+    def judge(self, reading: Reading) -> Verdicts:
+        column = reading.at(self.fact, self.scope)
+        limit = limits(self.tables, self.by, reading, self.scope)
+        holds = column.values >= limit.values if self.at_least else column.values <= limit.values
+        if column.all_known and limit.all_known:
+            return column.judge(holds)
+        known = column.known & limit.known
+        return Column(column.values, known, False).judge(np.asarray(holds))
+
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        yield from school_year_starts(self.fact, reading, first, last)
+        yield everybody(reading.moment, table_edges(self.tables, first, last))
+
+
+@dataclass(frozen=True)
+class LimitTable:
+    """A parameter's period: the days it holds and its rows, −1 in ``known`` terms where the row is unknown."""
+
+    first: int
+    last: int
+    rows: NDArray[np.int64]
+    known: NDArray[np.bool_]
+
+
+def table_edges(tables: Sequence[LimitTable], first: int, last: int) -> list[int]:
+    """The days on which another period begins, or none holds any more."""
+    days = {table.first for table in tables} | {table.last + 1 for table in tables}
+    return sorted(day for day in days if first < day <= last)
+
+
+def limits(tables: Sequence[LimitTable], by: str | None, reading: Reading, scope: str) -> Column:
+    """The parameter's value for each row of a scope, on the moment's days."""
+    size = reading.population.people[scope].size
+    days = reading.moment.days_of(scope)
+    chosen = None if by is None else reading.at(by, scope)
+    result = Column.unknown(size)
+    for table in tables:
+        inside = (table.first <= days) & (days <= table.last)
+        if not inside.any():
+            continue
+        if chosen is None:
+            row = np.zeros(size, dtype=np.int64)
+        else:
+            row = np.clip(chosen.values, 0, len(table.rows) - 1)
+        values, known = table.rows[row], table.known[row]
+        if chosen is not None and not chosen.all_known:
+            known = known & chosen.known
+        if inside.all():
+            return Column.of(values, known)
+        result = Column.of(np.where(inside, values, result.values), np.where(inside, known, result.known))
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Everywhere(Leaf):
+    """The household lives in the programme's area on the day (geography, not criteria)."""
+
+    area: str
+
+    def judge(self, reading: Reading) -> Verdicts:
+        return reading.moment.covered(self.area)
+
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        sets, days = reading.population.residence.change_days()
+        mine = (sets < reading.population.size) & (first < days) & (days <= last)
+        yield sets[mine], days[mine]
+
+
+def bounded(sure: NDArray[np.int64], possible: NDArray[np.int64], low: int | None, high: int | None) -> Verdicts:
+    """Does a number known only to lie in [sure, possible] lie in [low, high]?"""
+    low_bound = -1 if low is None else low
+    high_bound = np.iinfo(np.int64).max if high is None else high
+    verdicts = np.full(sure.shape, UNKNOWN, dtype=np.int8)
+    verdicts[(sure >= low_bound) & (possible <= high_bound)] = YES
+    verdicts[(possible < low_bound) | (sure > high_bound)] = NO
+    return verdicts

@@ -1,0 +1,194 @@
+"""Compiled quantifiers, ranks, residence and answers about other programmes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.calendar.day_numbers import Days, first_of_month, month_starts, months_of
+from app.calendar.legal_age import corresponding_days
+from app.calendar.spans import Span
+from app.rules.columns import NO, UNKNOWN, YES, Rows, Verdicts
+from app.rules.nodes import Candidates, Leaf, Node, bounded
+from app.rules.reading import Reading
+from app.rules.residence import in_area
+
+ENDLESS = np.int64(2**31)
+"""How many people a list that was left out might hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quantifier(Node):
+    """``some``, ``every`` or ``count`` over the people of a kind; household scope."""
+
+    kind: str
+    quantifier: str
+    where: Node | None
+    low: int | None = None
+    high: int | None = None
+
+    @property
+    def parts(self) -> Sequence[Node]:
+        return () if self.where is None else (self.where,)
+
+    def verdicts(self, reading: Reading) -> Verdicts:
+        people = reading.population.people[self.kind]
+        inner = people_verdicts(self.where, self.kind, reading)
+        if self.quantifier == "count":
+            sure = people.sums(inner == YES)
+            possible = np.where(people.listed, people.sums(inner >= UNKNOWN), ENDLESS)
+            return bounded(sure, possible, self.low, self.high)
+        some = self.quantifier == "some"
+        verdicts: Verdicts = people.reduced(inner, largest=some, empty=NO if some else YES)
+        return np.where(people.listed, verdicts, np.int8(UNKNOWN))
+
+
+def people_verdicts(node: Node | None, kind: str, reading: Reading) -> Verdicts:
+    """A node's verdicts for the people of a kind, spread from the household where it is a household's test."""
+    if node is None:
+        return np.full(reading.population.people[kind].size, YES, dtype=np.int8)
+    verdicts = node.verdicts(reading)
+    return verdicts if node.scope == kind else reading.moment.lift(verdicts, kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked(Node):
+    """The child's place among the children that count: one plus those born before it (equal dates by id)."""
+
+    among: Node | None
+    low: int | None = None
+    high: int | None = None
+
+    @property
+    def parts(self) -> Sequence[Node]:
+        return () if self.among is None else (self.among,)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("child.birth_date",)
+
+    def verdicts(self, reading: Reading) -> Verdicts:
+        sure, possible = self.places(reading)
+        return bounded(sure, possible, self.low, self.high)
+
+    def places(self, reading: Reading) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The lowest and the highest place of each child, counted from 1."""
+        people = reading.population.people["child"]
+        counts = people_verdicts(self.among, "child", reading)
+        births = reading.column("child.birth_date")
+        sure, possible = np.ones(people.size, dtype=np.int64), np.ones(people.size, dtype=np.int64)
+        for shift in range(1, int(np.diff(people.offsets).max(initial=0))):
+            left = np.flatnonzero(people.household[:-shift] == people.household[shift:])
+            right = left + shift
+            earlier = np.where(births.values[left] == births.values[right],
+                               people.id_rank[left] < people.id_rank[right],
+                               births.values[left] < births.values[right]).astype(np.int8) * np.int8(YES)
+            earlier[~(births.known[left] & births.known[right])] = UNKNOWN
+            for ahead, behind, order in ((left, right, earlier), (right, left, np.int8(2) - earlier)):
+                counted = np.minimum(order, counts[ahead])
+                sure[behind] += counted == YES
+                possible[behind] += counted >= UNKNOWN
+        return sure, possible
+
+
+@dataclass(frozen=True, eq=False)
+class Answered(Leaf):
+    """Does the person, or else the household, receive another programme, or was it paid elsewhere?"""
+
+    question: str
+    programme: str
+
+    def judge(self, reading: Reading) -> Verdicts:
+        population = reading.population
+        household = population.answers("household", self.question, self.programme)
+        size = population.people[self.scope].size
+        own = population.answers(self.scope, self.question, self.programme)
+        verdicts = np.full(size, UNKNOWN, dtype=np.int8)
+        for column in (household.take(population.people[self.scope].household) if household else None, own):
+            if column is not None:
+                verdicts = np.where(column.known, column.values * np.int8(YES), verdicts).astype(np.int8)
+        return verdicts
+
+
+@dataclass(frozen=True, eq=False)
+class LivedOn(Leaf):
+    """Lived in an area on a date fact, or (``date_fact`` None) on the first of the day's month."""
+
+    area: str
+    date_fact: str | None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return () if self.date_fact is None else (self.date_fact,)
+
+    def judge(self, reading: Reading) -> Verdicts:
+        sets = reading.population.people[self.scope].residence_sets
+        table = reading.population.residence
+        if self.date_fact is None:
+            days = np.broadcast_to(first_of_month(reading.moment.days_of(self.scope)), sets.shape)
+            return in_area(table.codes_on(sets, days), self.area)
+        date = reading.at(self.date_fact, self.scope)
+        rows = table.covering(sets, date.values)
+        if not len(table.codes):
+            return np.full(sets.shape, UNKNOWN, dtype=np.int8)
+        verdicts = in_area(np.where(rows >= 0, table.codes[rows], 0).astype(np.int32), self.area)
+        verdicts[table.assumed[rows] | ~date.known] = UNKNOWN
+        return verdicts
+
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        if self.date_fact is None:
+            households, days = residence_changes(reading, self.scope)
+            months = months_of(days)
+            starts = np.where(month_starts(months) == days, days, month_starts(months + 1)).astype(np.int32)
+            inside = (first < starts) & (starts <= last)
+            yield households[inside], starts[inside]
+
+
+@dataclass(frozen=True, eq=False)
+class Resided(Leaf):
+    """Has lived in an area without a break for ``span``, on the day or on a date fact."""
+
+    area: str
+    span: Span
+    date_fact: str | None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return () if self.date_fact is None else (self.date_fact,)
+
+    def judge(self, reading: Reading) -> Verdicts:
+        sets = reading.population.people[self.scope].residence_sets
+        table = reading.population.residence
+        if not len(table.codes):
+            return np.full(sets.shape, UNKNOWN, dtype=np.int8)
+        date = None if self.date_fact is None else reading.at(self.date_fact, self.scope)
+        days = np.broadcast_to(reading.moment.days_of(self.scope) if date is None else date.values, sets.shape)
+        rows = table.covering(sets, days)
+        inside = in_area(np.where(rows >= 0, table.codes[rows], 0).astype(np.int32), self.area)
+        long_enough = corresponding_days(table.run_starts(self.area), self.span)[rows] <= days
+        verdicts = np.where(inside == YES, np.where(long_enough, YES, NO), inside).astype(np.int8)
+        verdicts[(rows >= 0) & table.assumed[rows] & (inside == YES)] = UNKNOWN
+        if date is not None:
+            verdicts[~date.known] = UNKNOWN
+        return verdicts
+
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        if self.date_fact is not None:
+            return
+        households, days = residence_changes(reading, self.scope)
+        for candidates in (days, corresponding_days(days, self.span)):
+            inside = (first < candidates) & (candidates <= last)
+            yield households[inside], candidates[inside]
+
+
+def residence_changes(reading: Reading, scope: str) -> tuple[Rows, Days]:
+    """(household, day) of every change of residence of the scope's rows."""
+    sets, days = reading.population.residence.change_days()
+    owner = np.arange(max(reading.population.size, int(sets.max(initial=-1)) + 1))
+    people = reading.population.people[scope]
+    owner[people.residence_sets] = people.household
+    used = np.isin(sets, people.residence_sets)
+    return owner[sets[used]], days[used]

@@ -1,0 +1,241 @@
+"""What a rule reads of a population on a day: facts resolved for the programme, the claimant, the place of residence.
+
+A ``Moment`` is a population on a day (or on one day per household) and is shared by all programmes; a ``Reading`` is a
+moment as one rule sees it, with its own reckoning of incomes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.calendar.day_numbers import Days, as_days, date_of, month_starts, months_of
+from app.calendar.fiscal_year import class_ages, school_grades
+from app.calendar.windows import Edge
+from app.rules.building import ANY_PROGRAMME, NO_YEAR, StatedKey
+from app.rules.columns import Column, Rows, Verdicts
+from app.rules.population import Population
+from app.rules.residence import in_area
+from app.rules.rule import IncomeYear, Rule
+
+CLAIMANT_INCOME = "guardian.income_after_deductions"
+_YEARS_BACK = {"current_year": 0, "previous_year": 1, "year_before_previous": 2}
+
+
+@dataclass
+class Moment:
+    """``days``: one day number, or one per household. ``as_of``: the day of asking; later days are looked ahead to.
+
+    A dated income of the year that counts on ``as_of`` is carried on past later switches (they set ``review_on``).
+    """
+
+    population: Population
+    days: Days
+    as_of: int
+    cache: dict[Any, Any] = field(default_factory=dict)
+
+    @classmethod
+    def on(cls, population: Population, day: dt.date | int | Days, as_of: dt.date | int | None = None) -> Moment:
+        """A population on one day, asked on that day unless ``as_of`` says otherwise."""
+        days = as_days(_number(day) if isinstance(day, dt.date | int) else day)
+        if days.ndim and days.shape != (population.size,):
+            raise ValueError(f"found {days.shape} days; expected one, or one per household ({population.size})")
+        if as_of is None and days.ndim:
+            raise ValueError("found one day per household and no as_of; expected the day of asking")
+        return cls(population, days, int(days) if as_of is None else _number(as_of))
+
+    def days_of(self, scope: str) -> Days:
+        """The day for each row of a scope: a scalar, or an array through the household."""
+        if not self.days.ndim or scope == "household":
+            return self.days
+        key = ("days", scope)
+        if key not in self.cache:
+            self.cache[key] = self.days[self.population.people[scope].household]
+        found: Days = self.cache[key]
+        return found
+
+    def lift(self, values: NDArray[Any], scope: str) -> NDArray[Any]:
+        """Household rows spread over the people of a kind."""
+        return values if scope == "household" else values[self.population.people[scope].household]
+
+    def codes(self) -> NDArray[np.int32]:
+        """The municipality of each household on its day."""
+        if "codes" not in self.cache:
+            sets = self.population.people["household"].residence_sets
+            days = np.broadcast_to(self.days, sets.shape)
+            self.cache["codes"] = self.population.residence.codes_on(sets, days)
+        found: NDArray[np.int32] = self.cache["codes"]
+        return found
+
+    def covered(self, area: str) -> Verdicts:
+        """Is each household in the area on its day?"""
+        key = ("area", area)
+        if key not in self.cache:
+            self.cache[key] = in_area(self.codes(), area)
+        found: Verdicts = self.cache[key]
+        return found
+
+
+def _number(day: dt.date | int) -> int:
+    return (day - dt.date(1970, 1, 1)).days if isinstance(day, dt.date) else int(day)
+
+
+def income_years(rule: IncomeYear, days: Days) -> NDArray[np.int64]:
+    """The year whose income counts on each day."""
+    months = months_of(days)
+    month, day_of_month = months % 12 + 1, as_days(days) - month_starts(months) + 1
+    switched = month * 100 + day_of_month >= rule.switches[0] * 100 + rule.switches[1]
+    years: NDArray[np.int64] = months // 12 + 1970 - np.where(switched, 0, 1) - _YEARS_BACK[rule.uses]
+    return years
+
+
+def switch_days(rule: IncomeYear, first: int, last: int) -> list[int]:
+    """The days from ``first`` to ``last`` on which the income year moves on."""
+    years = range(date_of(first).year, date_of(last).year + 1)
+    days = [_number(dt.date(year, *_existing(year, rule.switches))) for year in years]
+    return [day for day in days if first <= day <= last]
+
+
+def _existing(year: int, month_day: tuple[int, int]) -> tuple[int, int]:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return (3, 1) if month_day == (2, 29) and not leap else month_day
+
+
+class Reading:
+    """A moment as one rule sees it."""
+
+    def __init__(self, moment: Moment, rule: Rule) -> None:
+        self.moment = moment
+        self.rule = rule
+        self.population = moment.population
+        self._columns: dict[tuple[str, str], Column] = {}
+        self._reckoning = (rule.id, rule.key, rule.income_year)
+
+    def cache_key(self, paths: tuple[str, ...], key: Any) -> Any:
+        """A key for results that other programmes may share; incomes reckoned by programme or year stay apart."""
+        plain = all(set(self.population.stated(path)) <= {(ANY_PROGRAMME, NO_YEAR)} for path in paths)
+        return key if plain else (self._reckoning, key)
+
+    def column(self, path: str) -> Column:
+        """A fact of its owner's rows, as this programme reckons it on the moment's days."""
+        if path == "child.school_grade" or path == "child.class_age":
+            births = self.population.column("child.birth_date")
+            reckon = school_grades if path == "child.school_grade" else class_ages
+            return Column(reckon(births.values, self.moment.days_of("child")), births.known, births.all_known)
+        stated = self.population.stated(path)
+        if set(stated) <= {(ANY_PROGRAMME, NO_YEAR)}:
+            return self.population.column(path)
+        key = (path, "")
+        if key not in self._columns:
+            self._columns[key] = self._resolved(path)
+        return self._columns[key]
+
+    def _resolved(self, path: str) -> Column:
+        stated = self.population.stated(path)
+        general = self._layer(path, {key: part for key, part in stated.items() if key[0] == ANY_PROGRAMME})
+        own_keys = {key: part for key, part in stated.items() if key[0] in (self.rule.id, self.rule.key)}
+        if not own_keys:
+            return general
+        own = self._layer(path, own_keys)
+        has_own = np.logical_or.reduce([part.known for part in own_keys.values()])
+        return Column.of(np.where(has_own, own.values, general.values), np.where(has_own, own.known, general.known))
+
+    def _layer(self, path: str, stated: dict[StatedKey, Column]) -> Column:
+        """Bare values, then dated ones of the year that counts; a carried one only where nothing newer is stated."""
+        bare = [part for key, part in stated.items() if key[1] == NO_YEAR]
+        start = self.population.nothing(path)
+        values, known = start.values.copy(), start.known.copy()
+        for part in bare:
+            values[part.known], known[part.known] = part.values[part.known], True
+        for (_, year), part in sorted(stated.items(), key=lambda entry: entry[0][1]):
+            if year == NO_YEAR:
+                continue
+            usable = part.known & self._counts(path, year)
+            values[usable], known[usable] = part.values[usable], True
+        return Column.of(values, known)
+
+    def _counts(self, path: str, year: int) -> Any:
+        """Does an income of ``year`` count on the moment's days?"""
+        reckoning = self.rule.income_year
+        if reckoning is None:
+            return True
+        days = self.moment.days_of(path.split(".", 1)[0])
+        needed = income_years(reckoning, days)
+        now = int(income_years(reckoning, as_days(self.moment.as_of)))
+        return (needed == year) | ((days > self.moment.as_of) & (now <= year) & (year <= needed))
+
+    def at(self, path: str, scope: str) -> Column:
+        """A fact for each row of a scope: the bound person's, the household's, or the claimant's."""
+        owner = path.split(".", 1)[0]
+        if owner == scope:
+            return self.column(path)
+        key = (path, scope)
+        if key not in self._columns:
+            column = self._claimants(path) if owner == "guardian" else self.column(path)
+            household = self.population.people[scope].household
+            self._columns[key] = column if scope == "household" else column.take(household)
+        return self._columns[key]
+
+    def threshold(self, path: str, edge: Edge, scope: str) -> Days:
+        """The day of an edge for each row of a scope, shared between programmes where it is the bound person's."""
+        if path.split(".", 1)[0] == scope and path != "child.school_grade":
+            return self.population.threshold(path, edge)
+        return edge.days(self.at(path, scope).values)
+
+    def claimant_rows(self) -> Rows:
+        """The guardian who claims, by household: marked, or alone, or of the highest income; −1 where that is open.
+
+        Marked not to claim leaves a guardian out; equal incomes go by id.
+        """
+        key = self.cache_key((CLAIMANT_INCOME, "guardian.claimant"), "claimant")
+        if key not in self.moment.cache:
+            self.moment.cache[key] = self._find_claimants()
+        found: Rows = self.moment.cache[key]
+        return found
+
+    def candidates(self) -> NDArray[np.bool_]:
+        """Guardians who may be the claimant."""
+        if "guardian.claimant" not in self.population.catalogue:
+            return np.ones(self.population.people["guardian"].size, dtype=np.bool_)
+        marked = self.population.column("guardian.claimant")
+        people = self.population.people["guardian"]
+        chosen = marked.known & (marked.values == 1)
+        settled = people.reduced(chosen.view(np.int8), largest=True, empty=0)[people.household] == 1
+        return np.asarray(np.where(settled, chosen, ~(marked.known & (marked.values == 0))), dtype=np.bool_)
+
+    def _find_claimants(self) -> Rows:
+        people = self.population.people["guardian"]
+        candidate = self.candidates()
+        counts = people.sums(candidate)
+        income = self.column(CLAIMANT_INCOME) if CLAIMANT_INCOME in self.population.catalogue else None
+        best = np.full(self.population.size, -1, dtype=np.int64)
+        known = income.known if income is not None else np.zeros(people.size, dtype=np.bool_)
+        values = income.values if income is not None else np.zeros(people.size, dtype=np.int64)
+        order = np.lexsort((people.id_rank, -values, ~candidate, people.household))
+        filled = np.diff(people.offsets) > 0
+        best[filled] = order[people.offsets[:-1][filled]]
+        all_known = people.sums(candidate & ~known) == 0
+        best[(counts == 0) | ((counts > 1) & ~all_known)] = -1
+        return best
+
+    def _claimants(self, path: str) -> Column:
+        """A guardian fact of the claimant, by household; where it is open who claims, known if it is alike for all."""
+        column, rows = self.column(path), self.claimant_rows()
+        if not len(column.values):
+            return Column.unknown(self.population.size, column.values.dtype)
+        safe = np.maximum(rows, 0)
+        values, known = column.values[safe], column.known[safe] & (rows >= 0)
+        people = self.population.people["guardian"]
+        openly = (rows < 0) & (np.diff(people.offsets) > 0)
+        if openly.any():
+            candidate = self.candidates()
+            high = people.reduced(np.where(candidate, column.values, np.iinfo(column.values.dtype).min), True, 0)
+            low = people.reduced(np.where(candidate, column.values, np.iinfo(column.values.dtype).max), False, 0)
+            unknown = people.sums(candidate & ~column.known)
+            alike = openly & (people.sums(candidate) > 0) & (unknown == 0) & (high == low)
+            values, known = np.where(alike, high, values), known | alike
+        return Column.of(values, known)

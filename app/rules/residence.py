@@ -1,0 +1,91 @@
+"""Where people lived and when, as columns: intervals per residence set, the household's or a person's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.calendar.day_numbers import EARLIEST, OPEN_END, Days
+from app.rules.municipality_code import NATIONAL, is_prefecture
+
+UNKNOWN_CODE = 0
+"""The municipality on a day for which no residence is known."""
+
+
+@dataclass(frozen=True)
+class ResidenceTable:
+    """Intervals of each set in order: set i has the rows ``offsets[i]:offsets[i + 1]``; days are inclusive.
+
+    ``assumed`` marks the one interval made from a bare ``municipality``: lives there now, since when is unknown.
+    """
+
+    offsets: NDArray[np.int64]
+    codes: NDArray[np.int32]
+    first: Days
+    last: Days
+    planned: Days
+    assumed: NDArray[np.bool_]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of intervals of each set."""
+        return np.diff(self.offsets)
+
+    def take(self, sets: NDArray[np.int64]) -> ResidenceTable:
+        """The table of some sets, in their order."""
+        counts = self.counts[sets]
+        offsets = np.concatenate(([0], np.cumsum(counts)))
+        rows = np.repeat(self.offsets[sets] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return ResidenceTable(offsets, self.codes[rows], self.first[rows], self.last[rows], self.planned[rows],
+                              self.assumed[rows])
+
+    def covering(self, sets: NDArray[np.int64], days: Days) -> NDArray[np.int64]:
+        """The interval that covers each day, −1 where none is known."""
+        found = np.full(sets.shape, -1, dtype=np.int64)
+        counts = self.counts[sets]
+        for position in range(int(counts.max(initial=0))):
+            rows = np.minimum(self.offsets[sets] + position, max(len(self.codes) - 1, 0))
+            inside = (position < counts) & (self.first[rows] <= days) & (days <= self.last[rows])
+            found[inside] = rows[inside]
+        return found
+
+    def codes_on(self, sets: NDArray[np.int64], days: Days) -> NDArray[np.int32]:
+        """The municipality of each set on its day; 0 where unknown."""
+        if not len(self.codes):
+            return np.zeros(sets.shape, dtype=np.int32)
+        rows = self.covering(sets, days)
+        return np.where(rows >= 0, self.codes[rows], np.int32(UNKNOWN_CODE)).astype(np.int32)
+
+    def run_starts(self, area: str) -> Days:
+        """For each interval, the first day of the unbroken stay in ``area`` that it continues."""
+        starts = self.first.copy()
+        inside = in_area(self.codes, area) == 2
+        first_rows = np.zeros(len(self.codes), dtype=bool)
+        first_rows[self.offsets[:-1][self.counts > 0]] = True
+        joined = np.zeros(len(self.codes), dtype=bool)
+        joined[1:] = inside[1:] & inside[:-1] & (self.last[:-1] + 1 == self.first[1:]) & ~first_rows[1:]
+        rows = np.flatnonzero(joined)
+        for _ in range(int(self.counts.max(initial=0)) - 1):
+            starts[rows] = starts[rows - 1]
+        return starts
+
+    def change_days(self) -> tuple[NDArray[np.int64], Days]:
+        """(set, day) of every day on which a municipality begins, or ceases to be known."""
+        owners = np.repeat(np.arange(len(self.offsets) - 1), self.counts)
+        starts = self.first > EARLIEST
+        ends = self.last < OPEN_END
+        sets = np.concatenate((owners[starts], owners[ends]))
+        return sets, np.concatenate((self.first[starts], self.last[ends] + 1)).astype(np.int32)
+
+
+def in_area(codes: NDArray[np.int32], area: str) -> NDArray[np.int8]:
+    """2 where the municipality lies in the area, 0 where not, 1 where it is unknown; the country holds everybody."""
+    if area == NATIONAL:
+        return np.full(codes.shape, 2, dtype=np.int8)
+    number = int(area)
+    inside = codes // 10_000 == number // 10_000 if is_prefecture(area) else codes == number
+    verdicts: NDArray[np.int8] = inside.astype(np.int8) * np.int8(2)
+    verdicts[codes == UNKNOWN_CODE] = 1
+    return verdicts
