@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from app.registry.positions import Complaint, PositionedDocument, read_documents
 from app.registry.programme import Programme
 from app.registry.references import unknown_facts_and_parameters, unknown_programmes
 from app.rules.documents import DocumentError, Problem, problems_of
+from app.rules.evaluate import Rulebook, compile_rule
 from app.rules.facts import FactCatalogue
 from app.rules.municipality_code import covers
 from app.rules.parameters import Parameter, Parameters
@@ -61,6 +63,11 @@ class Registry:
     documents: Mapping[VersionKey, dict[str, Any]] = field(repr=False, compare=False)
     parameter_documents: Mapping[str, dict[str, Any]] = field(repr=False, compare=False)
     files: Mapping[VersionKey, PositionedDocument] = field(repr=False, compare=False)
+
+    @cached_property
+    def rulebook(self) -> Rulebook:
+        """All versions, compiled once and kept."""
+        return Rulebook.compile(self.versions, self.facts, self.parameters)
 
     @property
     def versions(self) -> tuple[Programme, ...]:
@@ -111,7 +118,7 @@ def load_registry(directory: Path) -> Registry:
     municipalities = reading.municipalities()
     facts = reading.facts()
     parameters, parameter_documents = reading.parameters()
-    versions = reading.programmes(municipalities, facts, parameter_documents)
+    versions = reading.programmes(municipalities, facts, parameters, parameter_documents)
     if reading.complaints:
         raise RegistryError(reading.complaints)
     programmes: dict[str, tuple[Programme, ...]] = {}
@@ -205,7 +212,7 @@ class _Reading:
         return Parameters(found.values()), raw
 
     def programmes(
-        self, municipalities: Municipalities, facts: FactCatalogue, parameter_ids: Collection[str]
+        self, municipalities: Municipalities, facts: FactCatalogue, parameters: Parameters, parameter_ids: Collection[str]
     ) -> list[tuple[Programme, dict[str, Any], PositionedDocument]]:
         documents = self._programme_files(municipalities)
         versions = []
@@ -220,6 +227,8 @@ class _Reading:
                 document.complain(place, message)
             for place, message in unknown_programmes(merged, keys):
                 document.complain(place, message)
+            if not document.complaints:
+                note_problems(document, _compile_problems(version, facts, parameters))
         _complain_of_order(versions)
         for document in documents:
             self.complaints += document.complaints
@@ -253,6 +262,15 @@ class _Reading:
                     _complain_of_place(document, folder.name[:6], path.stem)
                     documents.append(document)
         return documents
+
+
+def _compile_problems(version: Programme, facts: FactCatalogue, parameters: Parameters) -> tuple[Problem, ...]:
+    """What the compiler finds that neither the model nor the names show, such as a text where a number is compared."""
+    try:
+        compile_rule(version, facts, parameters)
+    except DocumentError as error:
+        return error.problems
+    return ()
 
 
 def _complain_of_sources(parameter: Parameter, document: PositionedDocument) -> None:

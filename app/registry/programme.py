@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from app.rules.application import Application
-from app.rules.documents import Day, Document, SpanText, Text, TextField, read_text
+from app.rules.documents import Day, Document, SpanText, Text, TextField
 from app.rules.parameters import Source
 from app.rules.rule import Rule
 
@@ -85,7 +85,7 @@ class NotifyPlan(Document):
 class UnmodelledCondition(Text):
     """A condition that ordinary applicants meet and the rule does not test, with the reason why it does not."""
 
-    reason: TextField
+    reason: Annotated[str, Field(min_length=1)]
 
 
 class Expectation(Document):
@@ -110,7 +110,7 @@ class Example(Document):
     household: str | dict[str, Any]
     on: Day
     expect: Annotated[dict[str, Expectation], Field(min_length=1)]
-    note: TextField | None = None
+    note: str | None = None
 
 
 class Programme(Rule):
@@ -122,10 +122,10 @@ class Programme(Rule):
     summary: TextField
     sources: Annotated[tuple[CheckedSource, ...], Field(min_length=1)]
     legal_basis: tuple[LegalBasis, ...] = ()
-    unmodelled: tuple[Annotated[UnmodelledCondition, BeforeValidator(read_text)], ...] = ()
+    unmodelled: tuple[UnmodelledCondition, ...] = ()
     application: ProgrammeApplication | None = None
     notify: NotifyPlan | None = None
-    draft_reason: TextField | None = None
+    draft_reason: str | None = None
     official_record: dict[str, Any] | None = None
     examples: tuple[Example, ...] = ()
 
