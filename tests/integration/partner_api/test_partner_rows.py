@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 import sqlalchemy.exc
-from sqlmodel import select
+from sqlmodel import SQLModel, select
 
 from app.households.tables import Household
 from app.partners import credentials, endpoints, events, idempotency, links
@@ -50,8 +50,6 @@ def registered_endpoint(partner_id, url="https://hooks.sorairo.example/todoke", 
 
 
 def test_tables_and_migrations_agree(todoke_environment):
-    from sqlmodel import SQLModel
-
     found = schema.drift(todoke_environment["TODOKE_DATABASE__OWNER_URL"], SQLModel.metadata)
     mine = {"partners", "partner_endpoints", "partner_credentials", "partner_links", "idempotency_keys"}
     assert [change for change in found if mine & set(str(change).replace("'", " ").split())] == []

@@ -1,0 +1,76 @@
+"""The API's description (OpenAPI 3.1): paths from the routes, webhooks from the one schema source of the events."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
+
+from app.faces.partner.caller import PREFIX
+from app.faces.partner.views import ProblemView
+from app.partners.events import EVENT_TYPES, example_of
+from app.platform.settings import settings
+
+_REFERENCE = "#/components/schemas/{model}"
+_DESCRIPTION = (
+    "Events for apps that parents use. Bodies are thin: they never hold a name, a birth date, an income or a reason. "
+    "Deliveries may repeat (same webhook-id) and come out of order (see sequence)."
+)
+_HEADERS = {
+    "webhook-id": "The same over retries and replays: drop one that you have seen.",
+    "webhook-timestamp": "Unix seconds of this attempt: refuse one that is more than 5 minutes away.",
+    "webhook-signature": "v1,<base64 HMAC-SHA256 of id.timestamp.body>; two of them during a rotation.",
+}
+
+
+def openapi_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """Return the description of the API.
+
+    Args:
+        routes: of the application; those outside the API are left out.
+    """
+    document = get_openapi(
+        title="Todoke partner API",
+        version="1.0.0",
+        description=_DESCRIPTION,
+        routes=[route for route in routes if getattr(route, "path", "").startswith(PREFIX)],
+        servers=[{"url": settings().public_url.rstrip("/")}],
+    )
+    models = [(model, "serialization") for model in (*EVENT_TYPES.values(), ProblemView)]
+    _keys, made = models_json_schema(models, ref_template=_REFERENCE)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(made["$defs"])
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    document["webhooks"] = {event_type: {"post": _webhook(event_type)} for event_type in EVENT_TYPES}
+    return document
+
+
+def _webhook(event_type: str) -> dict[str, Any]:
+    model = EVENT_TYPES[event_type]
+    return {
+        "operationId": "receive_" + event_type.replace(".", "_"),
+        "summary": (model.__doc__ or "").splitlines()[0],
+        "tags": ["events"],
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+            for name, text in _HEADERS.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": _REFERENCE.format(model=model.__name__)},
+                    "example": example_of(event_type),
+                }
+            },
+        },
+        "responses": {
+            "2XX": {"description": "Received. Answer within 15 seconds, before you work on it."},
+            "410": {"description": "Never again: the endpoint is disabled."},
+            "429": {"description": "Later: the endpoint is paused for as long as Retry-After says."},
+            "default": {"description": "Not received: tried again for about 76 hours."},
+        },
+    }

@@ -1,0 +1,212 @@
+"""What the API takes and shows. Every answer is one of these; a row never leaves as it is."""
+
+import datetime as dt
+import uuid
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+from app.delivery.tables import Delivery, DeliveryAttempt
+from app.partners.tables import PartnerEndpoint
+from app.platform.outbound import LONGEST_URL
+
+
+def _in_utc(instant: dt.datetime) -> str:
+    return instant.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Instant = Annotated[
+    AwareDatetime, PlainSerializer(_in_utc, return_type=str), Field(json_schema_extra={"format": "date-time"})
+]
+State = Literal["scheduled", "sending", "retrying", "delivered", "accepted", "failed", "expired", "cancelled"]
+Cursor = Annotated[uuid.UUID | None, Field(description="Give it as `cursor` for the next page; null on the last one.")]
+WAITING = ("scheduled", "retrying")
+EventTypes = Annotated[
+    list[str], Field(max_length=50, description="Types of events that it wants; empty means all of them.")
+]
+
+
+class Taken(BaseModel):
+    """A request body. An unknown member is refused, so that a typing error does not go unnoticed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class NewEndpoint(Taken):
+    """An endpoint to register."""
+
+    url: str = Field(
+        max_length=LONGEST_URL,
+        description="https, on port 443 or 8443, with a public address, without user name and without #.",
+        examples=["https://hooks.example.jp/todoke"],
+    )
+    event_types: EventTypes = []
+
+
+class EndpointChange(Taken):
+    """What to change of an endpoint. Members that are missing or null stay as they are."""
+
+    url: str | None = Field(default=None, max_length=LONGEST_URL, description="As for a new endpoint.")
+    event_types: EventTypes | None = None
+    enabled: bool | None = Field(default=None, description="false stops sending; true checks the address and resumes.")
+
+
+class RotationWanted(Taken):
+    """How to rotate the secret."""
+
+    immediately: bool = Field(
+        default=False, description="true ends every old secret at once (it leaked); false lets it sign for 24 h more."
+    )
+
+
+class EndpointView(BaseModel):
+    """An endpoint."""
+
+    id: uuid.UUID
+    url: str
+    event_types: EventTypes
+    enabled: bool
+    disabled_at: Instant | None
+    disabled_reason: str | None = Field(description="by_partner, gone (410), failing (five days) …")
+    previous_secret_until: Instant | None = Field(description="During a rotation: until when the old secret signs.")
+    created_at: Instant
+
+    @classmethod
+    def of(cls, row: PartnerEndpoint) -> "EndpointView":
+        """Show a row."""
+        return cls(
+            id=row.id,
+            url=row.url,
+            event_types=row.event_types,
+            enabled=row.disabled_at is None,
+            disabled_at=row.disabled_at,
+            disabled_reason=row.disabled_reason,
+            previous_secret_until=row.previous_secret_until,
+            created_at=row.created_at,
+        )
+
+
+class EndpointWithSecret(BaseModel):
+    """An endpoint and its new secret. The secret is shown this once."""
+
+    endpoint: EndpointView
+    secret: str = Field(pattern="^whsec_", description="Key of the webhook-signature, as in Standard Webhooks 1.0.")
+
+
+class EndpointList(BaseModel):
+    """All endpoints, oldest first."""
+
+    endpoints: list[EndpointView]
+
+
+class DeliveryMade(BaseModel):
+    """A delivery that was queued."""
+
+    delivery_id: uuid.UUID
+
+
+class DeliveryView(BaseModel):
+    """One event on its way to one endpoint."""
+
+    id: uuid.UUID
+    endpoint_id: uuid.UUID
+    webhook_id: str = Field(description="The same over retries and resends.")
+    event_type: str
+    state: State
+    requests: int = Field(description="Requests made so far.")
+    next_attempt_at: Instant | None = Field(description="While it waits: when it is due.")
+    expires_at: Instant | None = Field(description="When it loses its meaning and is no longer sent.")
+    last_error: str | None
+    created_at: Instant
+    finished_at: Instant | None
+
+    @classmethod
+    def of(cls, row: Delivery) -> "DeliveryView":
+        """Show a row."""
+        return cls.model_validate(
+            row.model_dump()
+            | {
+                "webhook_id": row.event_id,
+                "next_attempt_at": row.next_attempt_at if row.state in WAITING else None,
+            }
+        )
+
+
+class DeliveryWithBody(DeliveryView):
+    """A delivery and what it said."""
+
+    body: str | None = Field(
+        description="The exact bytes that were signed, as text; null if nothing was sent yet, or it was stopped."
+    )
+
+
+class DeliveryPage(BaseModel):
+    """Deliveries, newest first."""
+
+    deliveries: list[DeliveryView]
+    next_cursor: Cursor
+
+
+class AttemptView(BaseModel):
+    """One request as it went. Kept for 30 days."""
+
+    id: uuid.UUID
+    number: int
+    started_at: Instant
+    milliseconds: int
+    outcome: str = Field(description="delivered, retry, throttled, endpoint_gone, target_blocked …")
+    status_code: int | None = Field(description="Of the HTTP answer; null if there was none.")
+    error: str | None = Field(description="A short stable name such as timeout, connect or http_500.")
+    response_excerpt: str | None = Field(description="At most 4,096 characters of your answer.")
+
+    @classmethod
+    def of(cls, row: DeliveryAttempt) -> "AttemptView":
+        """Show a row."""
+        return cls.model_validate(row.model_dump())
+
+
+class AttemptPage(BaseModel):
+    """Attempts, oldest first."""
+
+    attempts: list[AttemptView]
+    next_cursor: Cursor
+
+
+class EventTypeView(BaseModel):
+    """A type of event."""
+
+    type: str
+    schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema (2020-12) of the body.")
+    example: dict[str, Any] = Field(description="A fictional body.")
+
+
+class EventTypeList(BaseModel):
+    """The catalogue of events."""
+
+    event_types: list[EventTypeView]
+
+
+class ProblemView(BaseModel):
+    """An error (RFC 9457). `type` is stable; `detail` says what was found, what was expected and what to do."""
+
+    type: str = Field(pattern="^urn:todoke:problem:")
+    title: str
+    status: int
+    detail: str
+    field: str | None = Field(default=None, description="The member at fault, if it is one.")
+    errors: list[dict[str, str]] | None = Field(default=None, description="Every member at fault, with what is wrong.")
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemView"}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+#: The errors of every route that needs a key.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: _problem("No key, or not a live one."),
+    422: _problem("Something in the request is wrong."),
+    429: _problem("Too many requests; wait as long as Retry-After says."),
+}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _problem("There is no such thing, or it is not yours.")}
+CONFLICT: dict[int | str, dict[str, Any]] = {409: _problem("The state of the thing does not allow it.")}
