@@ -98,9 +98,13 @@ def current(session: Session, household_id: uuid.UUID, recipient: str | None = N
 
 def given_categories(consents: Iterable[Consent], now: dt.datetime) -> frozenset[str]:
     """Return the categories of facts that matching may see at an instant."""
-    return frozenset(
-        category for row in consents if is_given(row, now) and (category := _BY_ID[row.purpose].category) is not None
-    )
+    return categories_of(row.purpose for row in consents if is_given(row, now))
+
+
+def categories_of(purposes: Iterable[str]) -> frozenset[str]:
+    """Return the categories of facts that agreed purposes open to matching."""
+    found = (_BY_ID[purpose].category for purpose in purposes if purpose in _BY_ID)
+    return frozenset(category for category in found if category is not None)
 
 
 def is_given(row: Consent | None, now: dt.datetime) -> bool:

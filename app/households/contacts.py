@@ -11,6 +11,7 @@ import re
 import secrets
 import unicodedata
 import uuid
+from collections.abc import Iterable
 from hashlib import sha256
 
 from sqlalchemy import text
@@ -120,18 +121,22 @@ def confirm(session: Session, contact_point_id: uuid.UUID, code: str, browser_to
 
 def usable_contacts(session: Session, household: Household) -> list[ContactPoint]:
     """Return the contacts that a message may go to, best first; under protection only those confirmed after it."""
-    rows = session.exec(
-        select(ContactPoint)
-        .where(ContactPoint.household_id == household.id)
-        .order_by(ContactPoint.preference, ContactPoint.id)  # type: ignore[arg-type]
+    rows = session.exec(select(ContactPoint).where(ContactPoint.household_id == household.id))
+    return usable_contacts_of(household, rows)
+
+
+def usable_contacts_of(household: Household, contacts: Iterable[ContactPoint]) -> list[ContactPoint]:
+    """Return those of a household's contacts that a message may go to, best first."""
+    return sorted(
+        (
+            contact
+            for contact in contacts
+            if contact.confirmed_at is not None
+            and contact.suspended_at is None
+            and (household.protected_at is None or contact.confirmed_at > household.protected_at)
+        ),
+        key=lambda contact: (contact.preference, contact.id),
     )
-    return [
-        row
-        for row in rows
-        if row.confirmed_at is not None
-        and row.suspended_at is None
-        and (household.protected_at is None or row.confirmed_at > household.protected_at)
-    ]
 
 
 def unsubscribe_token(household_id: uuid.UUID, contact_point_id: uuid.UUID) -> str:

@@ -47,14 +47,13 @@ class Notice(SQLModel, table=True):
 
 
 class PushLog(SQLModel, table=True):
-    """One message composed for one household, channel and day: what the weekly cap counts."""
+    """One message composed for one household on one day: what the weekly cap counts."""
 
     __tablename__ = "push_log"
-    __table_args__ = (UniqueConstraint("household_id", "channel", "day", name="push_log_day"),)
+    __table_args__ = (Index("push_log_household", "household_id", "day"),)
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
     household_id: uuid.UUID = Field(foreign_key="households.id", ondelete="CASCADE")
     municipality_code: str = Field(max_length=6)
-    channel: str
     day: dt.date
     exempt: bool = Field(default=False, description="a deadline within seven days does not count towards the cap")

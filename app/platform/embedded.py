@@ -241,7 +241,7 @@ def _start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            preexec_fn=prepare,
+            preexec_fn=prepare,  # noqa: PLW1509
         )
 
 

@@ -355,13 +355,12 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("household_id", sa.Uuid(), nullable=False),
         sa.Column("municipality_code", sqlmodel.sql.sqltypes.AutoString(length=6), nullable=False),
-        sa.Column("channel", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("exempt", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["household_id"], ["households.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("household_id", "channel", "day", name="push_log_day"),
     )
+    op.create_index("push_log_household", "push_log", ["household_id", "day"], unique=False)
     op.create_table(
         "sign_in_links",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -566,6 +565,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_web_sessions_household_id"), table_name="web_sessions")
     op.drop_table("web_sessions")
     op.drop_table("sign_in_links")
+    op.drop_index("push_log_household", table_name="push_log")
     op.drop_table("push_log")
     op.drop_index(op.f("ix_protection_events_household_id"), table_name="protection_events")
     op.drop_table("protection_events")

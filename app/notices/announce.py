@@ -1,0 +1,153 @@
+"""The use cases of notices: plan what is due, release what has come, each in its own transaction per batch.
+
+Matching stores entitlements; `announce` finds those whose day has come by an index and evaluates nobody, so the nightly
+job is the same call. What is releasable at once goes in the planning transaction.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import text
+from sqlmodel import Session, col, select
+
+from app.delivery.outbox import enqueue_all
+from app.matching.tables import Entitlement
+from app.notices.planning import plan
+from app.notices.release import Message, release
+from app.notices.situation import Situation, read_situations
+from app.notices.tables import Notice
+from app.platform import bell, clock
+from app.platform.database import Context, worker_session
+from app.registry.loading import Registry
+from app.registry.versions import Published, published
+
+BATCH = 500
+_known: list[Published] = []
+
+
+@dataclass(slots=True)
+class Announced:
+    """What a call did, for the log and the tests."""
+
+    households: int = 0
+    planned: int = 0
+    released: int = 0
+    queued: int = 0
+    municipalities: set[str] = field(default_factory=set)
+
+
+def announce(municipality_code: str | None = None) -> Announced:
+    """Plan and release for every entitlement whose day has come.
+
+    Args:
+        municipality_code: only there; None = everywhere (the nightly job).
+    """
+    now = clock.now()
+    result = Announced()
+    for code in [municipality_code] if municipality_code else _municipalities_with_due_entitlements():
+        while _announce_batch(code, now, result):
+            pass
+    if result.queued:
+        bell.ring_dispatch()
+    return result
+
+
+def release_due() -> Announced:
+    """Release every planned notice whose moment has come: mornings, reminders, what the caps held back."""
+    now = clock.now()
+    result = Announced()
+    while _release_batch(now, result):
+        pass
+    if result.queued:
+        bell.ring_dispatch()
+    return result
+
+
+def _municipalities_with_due_entitlements() -> list[str]:
+    """Return the municipalities with households; each is looked at in its own context, by the index of due rows."""
+    with worker_session() as session:
+        return list(session.execute(text("SELECT DISTINCT municipality_code FROM households ORDER BY 1")).scalars())
+
+
+def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced) -> bool:
+    with worker_session(Context(municipality=municipality_code)) as session:
+        due = (
+            select(col(Entitlement.household_id))
+            .where(col(Entitlement.announced_at).is_(None), Entitlement.announce_on <= clock.japan_date(now))
+            .distinct()
+            .limit(BATCH)
+        )
+        ids = session.exec(due).all()
+        if not ids:
+            return False
+        registry = _registry(session)
+        messages: list[Message] = []
+        for situation in read_situations(session, ids):
+            messages += _plan_and_release(session, situation, registry, now, result)
+        result.queued += len(enqueue_all(session, messages))
+        result.households += len(ids)
+        result.municipalities.add(municipality_code)
+        session.commit()
+    return len(ids) == BATCH
+
+
+def _plan_and_release(
+    session: Session, situation: Situation, registry: Registry, now: dt.datetime, result: Announced
+) -> list[Message]:
+    planned = plan(situation, registry, now)
+    for row in planned.announced:
+        row.announced_at = now
+    for row in situation.entitlements:
+        if row.id in planned.asked_again_on:
+            row.announce_on = planned.asked_again_on[row.id]
+    session.add_all([*planned.notices, *planned.announced])
+    # An overview is named by its items; the ORM does not know that, so it is written first.
+    session.flush([notice for notice in planned.notices if notice.overview_id is None])
+    session.flush()
+    situation.notices += planned.notices
+    result.planned += len(planned.notices)
+    return _release(session, situation, now, result)
+
+
+def _release(session: Session, situation: Situation, now: dt.datetime, result: Announced) -> list[Message]:
+    due = [notice for notice in situation.notices if notice.state == "planned" and notice.release_at <= now]
+    released = release(situation, due, now)
+    session.add_all([*released.notices, *released.pushes])
+    result.released += sum(notice.state == "released" for notice in released.notices)
+    return released.messages
+
+
+def _release_batch(now: dt.datetime, result: Announced) -> bool:
+    with worker_session() as session:
+        households = session.exec(
+            select(Notice.household_id, Notice.municipality_code)
+            .where(Notice.state == "planned", Notice.release_at <= now)
+            .distinct()
+            .limit(BATCH)
+        ).all()
+    by_municipality: dict[str, list[uuid.UUID]] = {}
+    for household_id, municipality_code in households:
+        by_municipality.setdefault(municipality_code, []).append(household_id)
+    for code, ids in by_municipality.items():
+        _release_in(code, ids, now, result)
+    return len(households) == BATCH
+
+
+def _release_in(municipality_code: str, ids: Sequence[uuid.UUID], now: dt.datetime, result: Announced) -> None:
+    with worker_session(Context(municipality=municipality_code)) as session:
+        messages: list[Message] = []
+        for situation in read_situations(session, ids):
+            messages += _release(session, situation, now, result)
+        result.queued += len(enqueue_all(session, messages))
+        result.households += len(ids)
+        result.municipalities.add(municipality_code)
+        session.commit()
+
+
+def _registry(session: Session) -> Registry:
+    """Return the published registry, read again only when something was published."""
+    known = published(session, _known[0] if _known else None)
+    _known[:] = [known]
+    return known.registry

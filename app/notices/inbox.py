@@ -1,0 +1,209 @@
+"""The inbox: the record of everything a household was told, and the three things to do now.
+
+Read in the household's context. Texts are those of the day they were told, never looked up again.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from app.households.outcomes import CLOSING, current_outcomes, outcome_choices
+from app.households.tables import Household, Outcome
+from app.notices import wording
+from app.notices.planning import OVERVIEW
+from app.notices.tables import Notice
+from app.platform.errors import NotFound
+from app.platform.rendering import phrases
+
+AT_ONCE = 3
+_HURRY_DAYS = 7
+_ENDED = ("superseded", "cancelled", "expired")
+_AS_ON_THE_DAY = ("released", *_ENDED)
+_MUCH = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One notice in a list.
+
+    Attributes:
+        days_left: days from today to `deadline_on`; negative when it has passed, None without a deadline.
+        urgency: now, soon, later or none, for order and colour.
+        finished: an outcome closed it, or it no longer holds.
+    """
+
+    notice_id: uuid.UUID
+    kind: str
+    title: str
+    subject_text: str
+    reason: str
+    verdict_text: str
+    amount_text: str
+    deadline_label: str
+    deadline_text: str
+    deadline_on: dt.date | None
+    days_left: int | None
+    minutes: int | None
+    documents: Sequence[str]
+    urgency: str
+    state: str
+    read: bool
+    finished: bool
+    outcome: str | None
+    released_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticePage:
+    """One notice with everything it says, in the order of a page."""
+
+    card: Card
+    steps: Sequence[str]
+    cost_of_delay_text: str
+    pays_from_text: str
+    period_text: str
+    how: Sequence[str]
+    online_url: str | None
+    contact: str
+    check_yourself: Sequence[str]
+    source_url: str
+    source_title: str
+    source_checked_on: dt.date | None
+    version: str
+    programme_key: str
+    outcome_choices: Sequence[tuple[str, str]]
+    current_outcome: Outcome | None
+    items: Sequence[Card]
+    closing: str
+
+
+def todo(session: Session, household_id: uuid.UUID, today: dt.date) -> list[Card]:
+    """Return at most three cards: what to do now, by legal deadline, then amount, then effort."""
+    cards = [
+        (card, content)
+        for card, content in _cards(session, household_id, today)
+        if not card.finished and card.kind == "new_support"
+    ]
+    cards.sort(key=lambda pair: _order(*pair))
+    return [card for card, _ in cards[:AT_ONCE]]
+
+
+def all_notices(session: Session, household_id: uuid.UUID, today: dt.date | None = None) -> list[Card]:
+    """Return every notice that was told, the newest first; an overview is shown through its items."""
+    cards = [card for card, _ in _cards(session, household_id, today)]
+    return sorted(cards, key=lambda card: (card.released_at or dt.datetime.min, card.notice_id), reverse=True)
+
+
+def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID, now: dt.datetime) -> NoticePage:
+    """Return one notice and remember that it was read. The caller commits.
+
+    Raises:
+        NotFound: no such notice of this household.
+    """
+    notice = session.get(Notice, notice_id)
+    if notice is None or notice.household_id != household_id or notice.state not in _AS_ON_THE_DAY:
+        raise NotFound("there is no such notice in this inbox")
+    if notice.read_at is None:
+        notice.read_at = now
+        session.add(notice)
+    outcomes = current_outcomes(session, household_id)
+    today = now.date()
+    items = session.exec(
+        select(Notice).where(Notice.overview_id == notice.id).order_by(col(Notice.deadline_on).asc().nulls_last())
+    ).all()
+    content = notice.content
+    checked_on = content.get("source_checked_on")
+    return NoticePage(
+        card=_card(notice, outcomes, today),
+        steps=content.get("steps", ()),
+        cost_of_delay_text=content.get("cost_of_delay_text", ""),
+        pays_from_text=content.get("pays_from_text", ""),
+        period_text=content.get("period_text", ""),
+        how=content.get("how", ()),
+        online_url=content.get("online_url"),
+        contact=content.get("contact", ""),
+        check_yourself=content.get("check_yourself", ()),
+        source_url=content.get("source_url", ""),
+        source_title=content.get("source_title", ""),
+        source_checked_on=dt.date.fromisoformat(checked_on) if checked_on else None,
+        version=content.get("version", ""),
+        programme_key=notice.programme_key,
+        outcome_choices=_choices(content),
+        current_outcome=_outcome_of(notice, outcomes),
+        items=[_card(item, outcomes, today) for item in items],
+        closing=wording.closing(),
+    )
+
+
+def _cards(session: Session, household_id: uuid.UUID, today: dt.date | None) -> list[tuple[Card, dict[str, Any]]]:
+    stopped = session.get_one(Household, household_id).stopped_subjects
+    outcomes = current_outcomes(session, household_id)
+    rows = session.exec(
+        select(Notice).where(
+            Notice.household_id == household_id,
+            col(Notice.state).in_(_AS_ON_THE_DAY),
+            Notice.programme_key != OVERVIEW,
+            col(Notice.subject).not_in(stopped),
+        )
+    )
+    return [(_card(row, outcomes, today), row.content) for row in rows if row.released_at is not None]
+
+
+def _card(notice: Notice, outcomes: Sequence[Outcome], today: dt.date | None) -> Card:
+    content = notice.content
+    outcome = _outcome_of(notice, outcomes)
+    days_left = (notice.deadline_on - today).days if notice.deadline_on and today else None
+    return Card(
+        notice_id=notice.id,
+        kind=notice.kind,
+        title=content["title"],
+        subject_text=content.get("subject_text", ""),
+        reason=content.get("reason", ""),
+        verdict_text=content.get("verdict_text", ""),
+        amount_text=content.get("amount_text", ""),
+        deadline_label=content.get("deadline_label", ""),
+        deadline_text=content.get("deadline_text", ""),
+        deadline_on=notice.deadline_on,
+        days_left=days_left,
+        minutes=content.get("minutes"),
+        documents=content.get("documents", ()),
+        urgency=_urgency(days_left),
+        state=notice.state,
+        read=notice.read_at is not None,
+        finished=notice.state in _ENDED or (outcome is not None and outcome.outcome in CLOSING),
+        outcome=outcome.outcome if outcome else None,
+        released_at=notice.released_at,
+    )
+
+
+def _outcome_of(notice: Notice, outcomes: Sequence[Outcome]) -> Outcome | None:
+    for row in outcomes:
+        if (row.programme_key, row.subject) == (notice.programme_key, notice.subject):
+            return row
+    return None
+
+
+def _choices(content: dict[str, Any]) -> list[tuple[str, str]]:
+    words = phrases("notices/phrases.ja")["outcome"]
+    return [(choice, words[choice]) for choice in outcome_choices(content.get("programme_kind", ""))]
+
+
+def _urgency(days_left: int | None) -> str:
+    if days_left is None:
+        return "none"
+    return "now" if days_left <= _HURRY_DAYS else "soon" if days_left <= 30 else "later"
+
+
+def _order(card: Card, content: dict[str, Any]) -> tuple[bool, int, int, int]:
+    """Order by deadline still to come, then by what a month of waiting costs, then by effort."""
+    days = card.days_left if card.days_left is not None and card.days_left >= 0 else _MUCH
+    return card.outcome == "later", days, -_yen(content.get("amount_text", "")), card.minutes or _MUCH
+
+
+def _yen(amount_text: str) -> int:
+    digits = "".join(character for character in amount_text.split("〜")[0] if character.isdigit())
+    return int(digits) if digits else 0

@@ -1,0 +1,293 @@
+"""Planning: which notices follow from a household's entitlements. Pure; nothing is sent or stored here.
+
+A notice's key (household, programme, subject, kind, occasion) makes planning repeatable: what was planned once is not
+planned again, whatever is retried or swept. A family's first match is one overview, so that nobody is greeted with
+fifteen notices; one question is asked at a time, the one that decides most.
+"""
+
+import datetime as dt
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.calendar.spans import Span
+from app.matching.tables import Entitlement
+from app.notices import wording
+from app.notices.quiet_hours import morning_of, next_allowed
+from app.notices.situation import Situation
+from app.notices.tables import Notice
+from app.platform.clock import at_japan_time, japan_date
+from app.registry.loading import Registry
+from app.registry.programme import Programme
+
+HOUSEHOLD = "household"
+OVERVIEW = "overview"
+"""The programme key and occasion of a family's first overview."""
+CONSENT_WITHDRAWN = "consent withdrawn"
+"""Why a notice was cancelled that may be planned again when consent is given anew."""
+QUESTION_PAUSE = dt.timedelta(days=14)
+_DEFAULT_REMINDERS = (Span.parse("7d"), Span.parse("1d"))
+_DAYS_OF_A_MONTH = 30
+_BY_APPLICATION = ("application", "opt_out")
+
+
+@dataclass(slots=True)
+class Plan:
+    """What planning decided for one household.
+
+    Attributes:
+        notices: new rows, in the order in which they are told.
+        announced: entitlements that need no further planning.
+        asked_again_on: entitlements still open, with the day to look again.
+    """
+
+    notices: list[Notice] = field(default_factory=list)
+    announced: list[Entitlement] = field(default_factory=list)
+    asked_again_on: dict[uuid.UUID, dt.date] = field(default_factory=dict)
+
+
+def plan(situation: Situation, registry: Registry, now: dt.datetime) -> Plan:
+    """Plan the notices that a household's due entitlements call for.
+
+    Args:
+        situation: of the household; its entitlements with `announce_on` up to today and no `announced_at` are due.
+        registry: as published.
+        now: the clock's instant; decides what is due and when notices may be released.
+    """
+    today = japan_date(now)
+    due = [row for row in situation.entitlements if row.announced_at is None and row.announce_on <= today]
+    result = Plan()
+    worth_telling = []
+    for row in due:
+        if _asks_a_question(row):
+            continue
+        result.announced.append(row)
+        programme = _programme(registry, row, today)
+        if programme is not None and _is_worth_telling(situation, row, programme, today):
+            worth_telling.append((row, programme))
+    first_match = not situation.notices
+    supports = [_support(situation, row, programme, now) for row, programme in worth_telling]
+    supports.sort(key=lambda notice: (notice.deadline_on or dt.date.max, notice.programme_key, notice.subject))
+    if first_match and len(supports) > 1:
+        overview = _overview(situation, supports, now)
+        result.notices.append(overview)
+        for notice in supports:
+            notice.overview_id = overview.id
+    result.notices += supports
+    for row, programme in worth_telling:
+        result.notices += _reminders(situation, row, programme, now)
+    _plan_question(situation, registry, [row for row in due if _asks_a_question(row)], now, result)
+    result.notices = _only_new(situation, result.notices)
+    return result
+
+
+def _only_new(situation: Situation, notices: list[Notice]) -> list[Notice]:
+    """Leave out what was planned before; what a withdrawal of consent cancelled untold is planned again."""
+    known = {_key(notice): notice for notice in situation.notices}
+    kept = []
+    for notice in notices:
+        earlier = known.get(_key(notice))
+        if earlier is None:
+            kept.append(notice)
+        elif (earlier.state, earlier.closed_reason) == ("cancelled", CONSENT_WITHDRAWN):
+            earlier.state, earlier.closed_reason = "planned", None
+            earlier.content, earlier.programme_version = notice.content, notice.programme_version
+            earlier.release_at, earlier.expires_at = notice.release_at, notice.expires_at
+            earlier.overview_id = None
+            kept.append(earlier)
+    return kept
+
+
+def _asks_a_question(row: Entitlement) -> bool:
+    """Whether an answer of the family would decide; a right open only through a judgement is told, not asked."""
+    return row.verdict == "undetermined" and not row.answer.get("judgement_only")
+
+
+def _programme(registry: Registry, row: Entitlement, today: dt.date) -> Programme | None:
+    return registry.version_on(row.programme_key, max(today, row.valid_from)) or registry.version_on(
+        row.programme_key, today
+    )
+
+
+def _is_worth_telling(situation: Situation, row: Entitlement, programme: Programme, today: dt.date) -> bool:
+    return (
+        programme.certainty == "verified"
+        and (row.valid_until is None or row.valid_until >= today)
+        and not situation.is_closed(row.programme_key, row.subject)
+        and not situation.is_stopped(row.subject)
+        and not _receives(situation.document, row, programme)
+    )
+
+
+def _receives(document: dict[str, Any], row: Entitlement, programme: Programme) -> bool:
+    """Whether the family said that it receives this support already, for this person or for the household."""
+    _, _, person_id = row.subject.partition(":")
+    people = [person for plural in ("guardians", "children", "pregnancies") for person in document.get(plural) or ()]
+    owners = [document, *(person for person in people if person.get("id") == person_id)]
+    names = (programme.id, row.programme_key)
+    return any((owner.get("receives") or {}).get(name) is True for owner in owners for name in names)
+
+
+def _support(situation: Situation, row: Entitlement, programme: Programme, now: dt.datetime) -> Notice:
+    today = japan_date(now)
+    about = wording.subject_text(row.subject, situation.document)
+    content = wording.support_content(programme, row, about, today)
+    return _notice(
+        situation,
+        row,
+        programme,
+        kind="new_support",
+        occasion=row.valid_from.isoformat(),
+        content=content,
+        release_at=next_allowed(now, situation.household.id),
+        last_useful_on=_first(_iso(content["deadline_on"]), row.valid_until),
+    )
+
+
+def _overview(situation: Situation, supports: list[Notice], now: dt.datetime) -> Notice:
+    household = situation.household
+    return Notice(
+        household_id=household.id,
+        municipality_code=household.municipality_code,
+        programme_key=OVERVIEW,
+        subject=HOUSEHOLD,
+        kind="new_support",
+        occasion=OVERVIEW,
+        programme_version=japan_date(now),
+        content=overview_of(supports),
+        deadline_on=_first(*(notice.deadline_on for notice in supports)),
+        release_at=next_allowed(now, household.id),
+    )
+
+
+def overview_of(supports: Iterable[Notice]) -> wording.Content:
+    """Return the content of an overview of the given notices."""
+    return wording.overview_content(
+        [
+            {**notice.content, "notice_id": str(notice.id), "subject": notice.subject, "sensitive": notice.sensitive}
+            for notice in supports
+        ]
+    )
+
+
+def _reminders(situation: Situation, row: Entitlement, programme: Programme, now: dt.datetime) -> Iterable[Notice]:
+    """Yield one reminder for each step before the deadline that is still to come."""
+    today = japan_date(now)
+    content = wording.support_content(programme, row, wording.subject_text(row.subject, situation.document), today)
+    deadline = _iso(content["deadline_on"])
+    if row.verdict != "eligible" or deadline is None or row.answer.get("take_up", "application") not in _BY_APPLICATION:
+        return
+    steps = programme.notify.remind_before_deadline if programme.notify else _DEFAULT_REMINDERS
+    for step in steps:
+        day = deadline - dt.timedelta(days=step.days + _DAYS_OF_A_MONTH * step.months)
+        if day > today and day >= row.valid_from:
+            yield _notice(
+                situation,
+                row,
+                programme,
+                kind="deadline_reminder",
+                occasion=f"{deadline.isoformat()}/{step}",
+                content=wording.reminder_content(content),
+                release_at=morning_of(day, situation.household.id),
+                last_useful_on=deadline,
+            )
+
+
+def _plan_question(
+    situation: Situation, registry: Registry, open_rows: list[Entitlement], now: dt.datetime, result: Plan
+) -> None:
+    """Ask the one thing that decides most programmes; the others are looked at again after a pause."""
+    today = japan_date(now)
+    later = today + QUESTION_PAUSE
+    undecided: dict[tuple[str, str], list[tuple[Entitlement, Programme]]] = defaultdict(list)
+    for row in [*open_rows, *_open_amounts(situation, today)]:
+        programme = _programme(registry, row, today)
+        if programme is None or not _is_worth_telling(situation, row, programme, today):
+            if row in open_rows:
+                result.announced.append(row)
+            continue
+        for missing in row.answer.get("missing", ())[:1]:
+            undecided[missing["subject"], missing["fact"]].append((row, programme))
+        if row in open_rows:
+            result.asked_again_on[row.id] = later
+    if not undecided or _asked_lately(situation, now):
+        return
+    (subject, fact_path), rows = min(undecided.items(), key=lambda item: (-len(item[1]), item[0]))
+    fact = registry.facts.get(fact_path)
+    if fact is None or fact.question is None:
+        return
+    row, programme = rows[0]
+    decides = sorted({programme.name.in_language(wording.LANGUAGE) for _, programme in rows})
+    question = fact.question.in_language(wording.LANGUAGE)
+    notice = _notice(
+        situation,
+        row,
+        programme,
+        kind="question",
+        occasion=f"{subject}/{fact_path}",
+        content={**wording.question_content(programme, question, fact_path, decides), "asked_about": subject},
+        release_at=next_allowed(now, situation.household.id),
+        last_useful_on=row.valid_until,
+    )
+    notice.sensitive = notice.sensitive or fact.sensitive or any(programme.sensitive for _, programme in rows)
+    result.notices.append(notice)
+
+
+def _open_amounts(situation: Situation, today: dt.date) -> Iterable[Entitlement]:
+    """Yield rights that are sure but whose amount an answer would settle (20歳の子を養っていますか)."""
+    for row in situation.entitlements:
+        amount = row.answer.get("amount") or {}
+        current = row.valid_from <= today and (row.valid_until is None or today <= row.valid_until)
+        if row.verdict == "eligible" and current and amount.get("yen") is None and row.answer.get("missing"):
+            yield row
+
+
+def _asked_lately(situation: Situation, now: dt.datetime) -> bool:
+    return any(
+        notice.kind == "question"
+        and notice.release_at > now - QUESTION_PAUSE
+        and notice.state in ("planned", "released")
+        for notice in situation.notices
+    )
+
+
+def _notice(
+    situation: Situation,
+    row: Entitlement,
+    programme: Programme,
+    *,
+    kind: str,
+    occasion: str,
+    content: wording.Content,
+    release_at: dt.datetime,
+    last_useful_on: dt.date | None,
+) -> Notice:
+    return Notice(
+        household_id=situation.household.id,
+        municipality_code=situation.household.municipality_code,
+        programme_key=row.programme_key,
+        subject=row.subject,
+        kind=kind,
+        occasion=occasion,
+        sensitive=programme.sensitive,
+        programme_version=row.programme_version,
+        content=content,
+        deadline_on=_iso(content.get("deadline_on")),
+        release_at=release_at,
+        expires_at=at_japan_time(last_useful_on + dt.timedelta(days=1), 0) if last_useful_on else None,
+    )
+
+
+def _key(notice: Notice) -> tuple[str, str, str, str]:
+    return notice.programme_key, notice.subject, notice.kind, notice.occasion
+
+
+def _iso(day: str | None) -> dt.date | None:
+    return dt.date.fromisoformat(day) if day else None
+
+
+def _first(*days: dt.date | None) -> dt.date | None:
+    known = [day for day in days if day is not None]
+    return min(known) if known else None

@@ -1,0 +1,115 @@
+"""Everything planning and release need to know of many households, read in a few queries.
+
+Read in a municipality's context. Planning and release themselves are pure functions of a `Situation`.
+"""
+
+import datetime as dt
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlmodel import Session, SQLModel, col, select
+
+from app.households.consent import is_given
+from app.households.contacts import usable_contacts_of
+from app.households.outcomes import CLOSING
+from app.households.tables import Consent, ContactPoint, Household, HouseholdDocument, Outcome
+from app.matching.tables import Entitlement
+from app.notices.tables import Notice, PushLog
+from app.partners.tables import PartnerEndpoint, PartnerLink
+
+Row = TypeVar("Row", bound=SQLModel)
+
+
+@dataclass(slots=True)
+class Situation:
+    """One household at one instant."""
+
+    household: Household
+    document: dict[str, Any]
+    entitlements: list[Entitlement] = field(default_factory=list)
+    consents: list[Consent] = field(default_factory=list)
+    contacts: list[ContactPoint] = field(default_factory=list)
+    links: list[tuple[PartnerLink, list[PartnerEndpoint]]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    pushes: list[PushLog] = field(default_factory=list)
+
+    def agrees_to(self, purpose: str, now: dt.datetime, recipient: str | None = None) -> bool:
+        """Whether the household said yes to a purpose, for one recipient or for any."""
+        return any(
+            row.purpose == purpose and (recipient is None or row.recipient == recipient) and is_given(row, now)
+            for row in self.consents
+        )
+
+    def is_closed(self, programme_key: str, subject: str) -> bool:
+        """Whether the family said that a support is done or not for them."""
+        return any(
+            (row.programme_key, row.subject) == (programme_key, subject) and row.outcome in CLOSING
+            for row in self.outcomes
+        )
+
+    def is_stopped(self, subject: str) -> bool:
+        """Whether every push about this person has ended."""
+        return subject in self.household.stopped_subjects
+
+
+def read_situations(session: Session, household_ids: Collection[uuid.UUID]) -> list[Situation]:
+    """Read the situations of households of one municipality, in the order of their ids, and lock their gates.
+
+    The lock (FOR SHARE) makes a withdrawal that is under way come before or after, never in between.
+    """
+    ids = sorted(household_ids)
+    households = session.exec(
+        select(Household).where(col(Household.id).in_(ids)).order_by(col(Household.id)).with_for_update(read=True)
+    ).all()
+    documents = {row.household_id: row.document for row in _rows(session, HouseholdDocument, ids)}
+    entitlements = _by_household(session, Entitlement, ids)
+    consents = _by_household(session, Consent, ids)
+    contacts = _by_household(session, ContactPoint, ids)
+    outcomes = _by_household(session, Outcome, ids)
+    notices = _by_household(session, Notice, ids)
+    pushes = _by_household(session, PushLog, ids)
+    links = _links(session, ids)
+    return [
+        Situation(
+            household=household,
+            document=documents.get(household.id, {}),
+            entitlements=entitlements[household.id],
+            consents=consents[household.id],
+            contacts=usable_contacts_of(household, contacts[household.id]),
+            links=links[household.id],
+            outcomes=[row for row in outcomes[household.id] if row.undone_at is None],
+            notices=notices[household.id],
+            pushes=pushes[household.id],
+        )
+        for household in households
+    ]
+
+
+def _rows(session: Session, table: type[Row], ids: Sequence[uuid.UUID]) -> Sequence[Row]:
+    owner = table.__table__.c.household_id  # type: ignore[attr-defined]
+    order = [column for column in table.__table__.primary_key]  # type: ignore[attr-defined]
+    return session.exec(select(table).where(owner.in_(ids)).order_by(*order)).all()
+
+
+def _by_household(session: Session, table: type[Row], ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Row]]:
+    grouped: dict[uuid.UUID, list[Row]] = defaultdict(list)
+    for row in _rows(session, table, ids):
+        grouped[row.household_id].append(row)  # type: ignore[attr-defined]
+    return grouped
+
+
+def _links(
+    session: Session, ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, list[tuple[PartnerLink, list[PartnerEndpoint]]]]:
+    endpoints: dict[uuid.UUID, list[PartnerEndpoint]] = defaultdict(list)
+    for endpoint in session.exec(select(PartnerEndpoint).where(col(PartnerEndpoint.disabled_at).is_(None))):
+        endpoints[endpoint.partner_id].append(endpoint)
+    grouped: dict[uuid.UUID, list[tuple[PartnerLink, list[PartnerEndpoint]]]] = defaultdict(list)
+    for link in _rows(session, PartnerLink, ids):
+        if link.revoked_at is None:
+            grouped[link.household_id].append((link, endpoints[link.partner_id]))
+    return grouped

@@ -1,0 +1,203 @@
+"""From an answer to words: the content of a notice, kept as told. Every word comes from `templates/` or the registry.
+
+A content is a plain mapping (it is stored as JSON and rendered by the templates of each channel):
+`kind name title verdict_text subject_text reason amount_text steps cost_of_delay_text pays_from_text deadline_label
+deadline_text deadline_short counted_on deadline_on period_text how documents contact minutes check_yourself
+source_url source_title source_checked_on version programme_kind items`.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.matching.tables import Entitlement
+from app.platform.rendering import japanese_date, phrases, short_date
+from app.registry.programme import Programme
+
+Content = dict[str, Any]
+LANGUAGE = "ja"
+_USABLE_WINDOW = ("vaccination", "checkup")
+_WORTH_SAYING_STEPS = 3
+
+
+def support_content(programme: Programme, entitlement: Entitlement, subject_text: str, today: dt.date) -> Content:
+    """Return the content of a `new_support` notice for one entitlement."""
+    words = phrases("notices/phrases.ja")
+    answer = entitlement.answer
+    name = programme.name.in_language(LANGUAGE)
+    perhaps = entitlement.verdict != "eligible"
+    title = "perhaps" if perhaps else "upcoming" if entitlement.valid_from > today else "new_support"
+    return {
+        "kind": "new_support",
+        "name": name,
+        "title": words["title"][title].format(name=name),
+        "verdict_text": _verdict_text(programme, perhaps=perhaps),
+        "subject_text": subject_text,
+        "reason": str(answer.get("reason", {}).get(LANGUAGE, "")),
+        "amount_text": amount_text(answer.get("amount")),
+        "steps": _steps(answer),
+        "cost_of_delay_text": _cost_of_delay(answer),
+        "pays_from_text": _pays_from(answer),
+        "period_text": _period(entitlement),
+        "items": [],
+        **_deadline(programme, entitlement),
+        **_registry_part(programme),
+    }
+
+
+def reminder_content(support: Content) -> Content:
+    """Return the content of a `deadline_reminder` for a support already told."""
+    words = phrases("notices/phrases.ja")["title"]
+    title = words["deadline_reminder"].format(
+        name=support["name"], deadline_label=support["deadline_label"], deadline=support["deadline_short"]
+    )
+    return {**support, "kind": "deadline_reminder", "title": title}
+
+
+def question_content(programme: Programme, question: str, fact_path: str, decides: Sequence[str]) -> Content:
+    """Return the content of a `question`: what to answer, and the names of the programmes it decides."""
+    words = phrases("notices/phrases.ja")
+    name = programme.name.in_language(LANGUAGE)
+    return {
+        "kind": "question",
+        "name": name,
+        "title": words["title"]["question"].format(name=name),
+        "verdict_text": words["verdict"]["undetermined"].format(count=1),
+        "subject_text": "",
+        "reason": question,
+        "question": question,
+        "fact": fact_path,
+        "decides": list(decides),
+        "items": [],
+        **_registry_part(programme),
+    }
+
+
+def overview_content(supports: Sequence[Content]) -> Content:
+    """Return the content of a family's first overview: one message in place of many."""
+    title = phrases("notices/phrases.ja")["title"]["overview"].format(count=len(supports))
+    return {"kind": "new_support", "name": title, "title": title, "items": list(supports)}
+
+
+def closing() -> str:
+    """Return the sentence that every notice ends with."""
+    return str(phrases("notices/phrases.ja")["closing"])
+
+
+def neutral_title() -> str:
+    """Return the title that discloses nothing."""
+    return str(phrases("notices/phrases.ja")["title"]["neutral"])
+
+
+def subject_text(subject: str, document: Mapping[str, Any]) -> str:
+    """Return whom a right is about, in words that name nobody: 2023年11月生まれのお子さん."""
+    words = phrases("notices/phrases.ja")["subject"]
+    kind, _, person_id = subject.partition(":")
+    if kind != "child":
+        return str(words.get(kind, words["household"]))
+    birth_dates = {child["id"]: child.get("birth_date") for child in document.get("children") or ()}
+    try:
+        born = dt.date.fromisoformat(str(birth_dates.get(person_id)))
+    except ValueError:
+        return str(words["child_unknown"])
+    return str(words["child"].format(year=born.year, month=born.month))
+
+
+def amount_text(amount: Mapping[str, Any] | None) -> str:
+    """Return an amount in words (月15,000円, 月15,000円〜月30,000円), empty where there is none."""
+    if not amount:
+        return ""
+    words = phrases("notices/phrases.ja")["amount"]
+    form = words.get(str(amount.get("per") or "once"), words["once"])
+    if amount.get("yen") is not None:
+        return str(form.format(yen=f"{amount['yen']:,}"))
+    least, most = amount.get("least"), amount.get("most")
+    if least is None or most is None:
+        return ""
+    return str(words["between"].format(least=form.format(yen=f"{least:,}"), most=form.format(yen=f"{most:,}")))
+
+
+def _verdict_text(programme: Programme, *, perhaps: bool) -> str:
+    words = phrases("notices/phrases.ja")["verdict"]
+    if perhaps:
+        return str(words["perhaps"])
+    return str(words["eligible_with_conditions" if programme.unmodelled else "eligible"])
+
+
+def _steps(answer: Mapping[str, Any]) -> list[str]:
+    words = phrases("notices/phrases.ja")["amount"]
+    steps = answer.get("steps") or []
+    return [
+        words["step"].format(on=japanese_date(step["from"]), amount=amount_text(step))
+        for step in steps[:_WORTH_SAYING_STEPS]
+    ]
+
+
+def _cost_of_delay(answer: Mapping[str, Any]) -> str:
+    yen = answer.get("cost_of_delay")
+    return phrases("notices/phrases.ja")["cost_of_delay"].format(yen=f"{yen:,}") if yen else ""
+
+
+def _pays_from(answer: Mapping[str, Any]) -> str:
+    month = answer.get("pays_from")
+    if not month:
+        return ""
+    year, number = str(month).split("-")[:2]
+    return str(phrases("notices/phrases.ja")["pays_from"].format(month=f"{year}年{int(number)}月"))
+
+
+def _period(entitlement: Entitlement) -> str:
+    words = phrases("notices/phrases.ja")
+    first = japanese_date(entitlement.valid_from)
+    if entitlement.valid_until is None:
+        return str(words["period_open"].format(first=first))
+    return str(words["period"].format(first=first, last=japanese_date(entitlement.valid_until)))
+
+
+def _deadline(programme: Programme, entitlement: Entitlement) -> Content:
+    words = phrases("notices/phrases.ja")
+    office = entitlement.deadline_on
+    legal = _date(entitlement.answer.get("counted_on")) or office
+    if office is None and programme.kind in _USABLE_WINDOW:
+        office = legal = entitlement.valid_until
+    form = "office" if legal == office else "moved" if legal and office and legal < office else "moved_back"
+    return {
+        "deadline_label": words["deadline_label"][programme.kind],
+        "deadline_on": office.isoformat() if office else None,
+        "counted_on": legal.isoformat() if legal else None,
+        "deadline_short": short_date(office) if office else "",
+        "deadline_text": words["deadline"][form].format(office=japanese_date(office), legal=japanese_date(legal))
+        if office and legal
+        else "",
+    }
+
+
+def _registry_part(programme: Programme) -> Content:
+    application = programme.application
+    ways = application.how if application else None
+    contact = application.contact if application else None
+    source = programme.sources[0]
+    online = ways.online.url if ways and ways.online else None
+    texts = [way.in_language(LANGUAGE) for way in (ways.counter, ways.post) if way] if ways else []
+    return {
+        "programme_kind": programme.kind,
+        "how": texts,
+        "online_url": online,
+        "documents": [text.in_language(LANGUAGE) for text in application.documents] if application else [],
+        "contact": _contact_text(contact) if contact else "",
+        "minutes": application.minutes if application else None,
+        "check_yourself": [text.in_language(LANGUAGE) for text in programme.unmodelled],
+        "source_url": source.url,
+        "source_title": source.title,
+        "source_checked_on": source.checked_on.isoformat(),
+        "version": programme.version,
+    }
+
+
+def _contact_text(contact: Any) -> str:
+    parts = [contact.desk.in_language(LANGUAGE), contact.phone, contact.hours and contact.hours.in_language(LANGUAGE)]
+    return " ".join(part for part in parts if part)
+
+
+def _date(value: object) -> dt.date | None:
+    return dt.date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None

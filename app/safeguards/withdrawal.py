@@ -1,0 +1,67 @@
+"""Withdrawal (同意の撤回): one transaction, answered when nothing of the household is on its way any more."""
+
+import uuid
+from collections.abc import Sequence
+
+from app.delivery.claim import wait_until_no_live_claim
+from app.delivery.outbox import cancel_queued
+from app.households import consent, contacts
+from app.households.tables import ContactPoint
+from app.notices.planning import CONSENT_WITHDRAWN
+from app.notices.recall import cancel_planned, queued_notices, tell_again
+from app.partners.links import live_links_of_household, revoke_link
+from app.platform import bell, clock
+from app.platform.database import Context, app_session
+
+_EVERYTHING = "matching:basic"
+_SHARING = "share:partner"
+_UNSUBSCRIBED = "unsubscribed"
+
+
+def withdraw(household_id: uuid.UUID, purposes: Sequence[str] | None, *, by: str, via: str = "web") -> bool:
+    """Withdraw purposes (None = all) and wait until no request of the household is under way.
+
+    No claim commits after this transaction has, and no request starts after this function has returned. What other
+    purposes still allow is released again under the new consent epoch.
+
+    Returns:
+        True when nothing is on its way; False when a request that had begun before was still open after three seconds.
+
+    Raises:
+        NotFound: no such household.
+    """
+    with app_session(Context(household=household_id)) as session:
+        consent.withdraw(session, household_id, purposes, by=by, via=via)
+        if purposes is None or _SHARING in purposes or _EVERYTHING in purposes:
+            for link in live_links_of_household(session, household_id):
+                revoke_link(session, link, at=clock.now())
+        if purposes is None or _EVERYTHING in purposes:
+            cancel_planned(session, household_id, CONSENT_WITHDRAWN)
+            cancel_queued(session, "consent_withdrawn", household_id=household_id)
+        else:
+            waiting = queued_notices(session, household_id)
+            cancel_queued(session, "consent_withdrawn", household_id=household_id)
+            tell_again(session, household_id, waiting)
+        session.commit()
+    ended = wait_until_no_live_claim(household_id)
+    bell.ring(bell.MATCH)
+    return ended
+
+
+def unsubscribe(token: str) -> None:
+    """Stop one contact by its one-click address; doing it twice changes nothing.
+
+    Raises:
+        NotFound: the token was not made by Todoke.
+    """
+    household_id, contact_id = contacts.read_unsubscribe_token(token)
+    with app_session(Context(household=household_id)) as session:
+        contact = session.get(ContactPoint, contact_id)
+        if contact is None or contact.suspended_at is not None:
+            return
+        contacts.set_aside(session, contact, _UNSUBSCRIBED)
+        waiting = queued_notices(session, household_id)
+        cancel_queued(session, _UNSUBSCRIBED, household_id=household_id)
+        tell_again(session, household_id, waiting)
+        session.commit()
+    wait_until_no_live_claim(household_id)
