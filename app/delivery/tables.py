@@ -45,8 +45,8 @@ class Delivery(SQLModel, table=True):
     """Since when the contact counts as this person's own; a code that confirms the contact itself carries the instant
     at which it was asked for."""
     address_sealed: bytes | None = None
-    notice_ids: list[uuid.UUID] = Field(default_factory=list, sa_type=ARRAY(Uuid))  # type: ignore[call-overload]
-    subjects: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))  # type: ignore[call-overload]
+    notice_ids: list[uuid.UUID] = Field(default_factory=list, sa_type=ARRAY(Uuid))
+    subjects: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))
     event_id: str = Field(index=True, description="webhook-id: the same over retries and replays")
     event_type: str
     message_sealed: bytes

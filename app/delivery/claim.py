@@ -1,0 +1,391 @@
+"""The claim: takes due rows for sending, and stops those that may no longer go.
+
+It runs in a short transaction that is committed before anything is sent. It locks the gate rows of the households
+`FOR SHARE`: a withdrawal or a protection flag has either committed before, and is seen, or waits until the claim has
+committed. Households that somebody is changing right now are left for the next claim, so the two never block each
+other. What is due follows the caller's `now` (`app.platform.clock`); leases are real time.
+"""
+
+import datetime as dt
+import time
+import uuid
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import RowMapping, TextClause, text
+from sqlmodel import Session, col, select
+
+from app.delivery import breaker, retry
+from app.delivery.fairness import Share, Waiting, allot
+from app.delivery.outbox import Lane, address_of, content_of
+from app.partners.endpoints import live_secrets
+from app.partners.tables import PartnerEndpoint
+from app.platform.clock import real_now
+from app.platform.database import Context, app_session
+from app.platform.identifiers import new_id
+
+LEASE_SECONDS: Final = 40.0
+_LIVE: Final = "state IN ('scheduled', 'sending', 'retrying')"
+_LAPSED: Final = "state = 'sending' AND coalesce(lease_until, '-infinity') < clock_timestamp()"
+_COUNTED_UP_TO: Final = 500
+_CANCELLED_AT_ONCE: Final = 5000
+_Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """One row that is ours until its lease ends.
+
+    Attributes:
+        token: fences off whoever loses the lease.
+        content: what was sealed in the row; None if it cannot be opened.
+        claimed_at: reading of the monotonic clock just before the claim.
+    """
+
+    id: uuid.UUID
+    token: uuid.UUID
+    queue: str
+    channel: str
+    event_id: str
+    requests: int
+    retries: int
+    first_attempted_at: dt.datetime
+    expires_at: dt.datetime | None
+    municipality_code: str
+    contact_point_id: uuid.UUID | None
+    endpoint_id: uuid.UUID | None
+    claimed_at: float
+    content: Mapping[str, Any] | None = field(repr=False)
+    address: str = field(default="", repr=False)
+    url: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """One queue with everything the claim decides by."""
+
+    waiting: Waiting
+    in_flight: int
+    endpoint_id: uuid.UUID | None
+    disabled: bool
+    oldest_due_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a row does not go: the state it ends in, and the word that the log shows."""
+
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a dispatcher asks for.
+
+    Attributes:
+        free: free sockets by channel.
+        finished: by queue, requests of this process that have ended but are not recorded yet.
+        resting: queues that this process leaves alone for now.
+        turn: grows with every claim.
+    """
+
+    free: Mapping[str, int]
+    finished: Mapping[str, int] = field(default_factory=dict)
+    resting: Collection[str] = ()
+    turn: int = 0
+    lease_seconds: float = LEASE_SECONDS
+
+
+def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]:
+    """Take due rows for sending. The caller commits before it sends any of them.
+
+    Rows that may no longer go become `cancelled` or `expired` in the same transaction.
+    """
+    claimed_at = time.monotonic()
+    # The table changes faster than its statistics; every query here has its index.
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    states = queue_states(session, now, request)
+    _cancel_for_disabled(session, [state.waiting.queue for state in states if state.disabled])
+    usable = [state.waiting for state in states if not state.disabled and state.waiting.queue not in request.resting]
+    shares = allot(usable, request.free, request.turn)
+    candidates = _lock_candidates(session, shares, now) if shares else []
+    gates = _lock_gates(session, candidates)
+    going: list[_Row] = []
+    refused: dict[Refusal, list[uuid.UUID]] = {}
+    for row in candidates:
+        gate = gates.get(row["household_id"])
+        if row["household_id"] is not None and gate is None:
+            continue
+        refusal = why_not(row, gate, now)
+        if refusal is None:
+            going.append(row)
+        else:
+            refused.setdefault(refusal, []).append(row["id"])
+    for refusal, ids in refused.items():
+        _refuse(session, refusal, ids)
+    return _take(session, going, request.lease_seconds, claimed_at) if going else []
+
+
+def why_not(row: _Row, gate: _Row | None, now: dt.datetime) -> Refusal | None:
+    """Say why a due row may not go, or None if it may.
+
+    Args:
+        row: a row of `deliveries`.
+        gate: the household's gate row as it is now; None where no household is concerned.
+        now: of `app.platform.clock`.
+    """
+    if row["stop_reason"] is not None:
+        return Refusal("cancelled", row["stop_reason"])
+    if row["expires_at"] is not None and row["expires_at"] <= now:
+        return Refusal("expired", "expired")
+    if gate is not None:
+        if row["consent_epoch"] is not None and row["consent_epoch"] != gate["consent_epoch"]:
+            return Refusal("cancelled", "consent_withdrawn")
+        if row["lane"] != Lane.TRANSACTIONAL and set(row["subjects"]) & set(gate["stopped_subjects"]):
+            return Refusal("cancelled", "person_stopped")
+        if gate["protected_at"] is not None and not _confirmed_after(row, gate["protected_at"]):
+            return Refusal("cancelled", "protected")
+    if row["state"] == "sending" and row["retries"] + 1 >= len(retry.STEPS):
+        return Refusal("failed", "worker_lost")
+    return None
+
+
+def _confirmed_after(row: _Row, protected_at: dt.datetime) -> bool:
+    if row["channel"] == "webhook" or row["partner_id"] is not None:
+        return False
+    confirmed_at: dt.datetime | None = row["contact_confirmed_at"]
+    return confirmed_at is not None and confirmed_at > protected_at
+
+
+def something_due(session: Session, now: dt.datetime) -> bool:
+    """Say whether a claim would find anything to do now."""
+    for state in queue_states(session, now, Request(free={})):
+        waiting = state.waiting
+        if state.disabled or (waiting.room > 0 and waiting.first_attempts + waiting.further_attempts > 0):
+            return True
+    return False
+
+
+def wait_until_no_live_claim(household_id: uuid.UUID, seconds: float = 3.0) -> bool:
+    """Wait until no worker holds a row of this household; call it after the commit of a withdrawal or protection.
+
+    Returns:
+        False if a request is still under way when the time is up: it had begun before the commit.
+    """
+    give_up_at = time.monotonic() + seconds
+    while True:
+        with app_session(Context(household=household_id)) as session:
+            held = session.execute(
+                text(
+                    "SELECT EXISTS (SELECT FROM deliveries WHERE household_id = :household_id"
+                    " AND state = 'sending' AND lease_until > clock_timestamp())"
+                ),
+                {"household_id": household_id},
+            ).scalar_one()
+        if not held:
+            return True
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(0.03)
+
+
+_QUEUES = text(f"""
+WITH RECURSIVE names AS (
+    (SELECT queue FROM deliveries WHERE {_LIVE} ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.queue FROM deliveries d WHERE d.queue > names.queue AND {_LIVE} ORDER BY d.queue LIMIT 1)
+    FROM names WHERE names.queue IS NOT NULL
+)
+SELECT names.queue, one.channel, one.endpoint_id, fresh.rows AS fresh, again.rows AS again, lapsed.rows AS lapsed,
+    busy.rows AS in_flight, least(fresh.oldest, again.oldest) AS oldest, e.disabled_at IS NOT NULL AS disabled,
+    h.window_started_at, h.window_requests, h.window_failures, h.paused_until, h.breaker, h.failing_since
+FROM names
+CROSS JOIN LATERAL (
+    SELECT channel, endpoint_id FROM deliveries d WHERE d.queue = names.queue AND {_LIVE} LIMIT 1
+) AS one
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, min(at) AS oldest FROM (
+        SELECT next_attempt_at AS at FROM deliveries d WHERE d.queue = names.queue AND state = 'scheduled'
+        AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :most) AS due
+) AS fresh
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, min(at) AS oldest FROM (
+        SELECT next_attempt_at AS at FROM deliveries d WHERE d.queue = names.queue AND state = 'retrying'
+        AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :most) AS due
+) AS again
+CROSS JOIN LATERAL (SELECT count(*) AS rows FROM deliveries d WHERE d.queue = names.queue AND {_LAPSED}) AS lapsed
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows FROM deliveries d WHERE d.queue = names.queue AND state = 'sending'
+    AND lease_until >= clock_timestamp()
+) AS busy
+LEFT JOIN partner_endpoints e ON e.id = one.endpoint_id
+LEFT JOIN endpoint_health h ON h.endpoint_id = one.endpoint_id
+WHERE names.queue IS NOT NULL
+""")  # noqa: S608
+
+
+def queue_states(session: Session, now: dt.datetime, request: Request) -> list[QueueState]:
+    """Return every queue that holds unfinished rows, with what is due, what is open and how its target is doing."""
+    rows = session.execute(_QUEUES, {"now": now, "most": _COUNTED_UP_TO}).mappings()
+    real = real_now()
+    return [_queue_state(row, real, request.finished.get(row["queue"], 0)) for row in rows]
+
+
+def _queue_state(row: RowMapping, real: dt.datetime, finished: int) -> QueueState:
+    room = _COUNTED_UP_TO
+    if row["endpoint_id"] is not None:
+        health = breaker.Health()
+        if row["breaker"] is not None:
+            health = breaker.Health(
+                window_started_at=row["window_started_at"],
+                window_requests=row["window_requests"],
+                window_failures=row["window_failures"],
+                paused_until=row["paused_until"],
+                breaker=row["breaker"],
+                failing_since=row["failing_since"],
+            )
+        room = breaker.allowed_in_flight(health, real) - max(row["in_flight"] - finished, 0)
+    waiting = Waiting(
+        queue=row["queue"],
+        channel=row["channel"],
+        first_attempts=row["fresh"],
+        further_attempts=row["again"] + row["lapsed"],
+        room=max(room, 0),
+    )
+    return QueueState(
+        waiting=waiting,
+        in_flight=row["in_flight"],
+        endpoint_id=row["endpoint_id"],
+        disabled=row["disabled"],
+        oldest_due_at=row["oldest"],
+    )
+
+
+def _cancel_for_disabled(session: Session, queues: Sequence[str]) -> None:
+    if not queues:
+        return
+    session.execute(
+        text(
+            "UPDATE deliveries SET state = 'cancelled', last_error = 'endpoint_disabled', finished_at = now(),"  # noqa: S608
+            " lease_until = NULL, claim_token = NULL WHERE id IN (SELECT id FROM deliveries WHERE queue = ANY(:queues)"
+            f" AND {_LIVE} AND (state <> 'sending' OR {_LAPSED}) LIMIT :most FOR UPDATE SKIP LOCKED)"
+        ),
+        {"queues": list(queues), "most": _CANCELLED_AT_ONCE},
+    )
+
+
+def _candidates(condition: str) -> TextClause:
+    return text(
+        "SELECT chosen.* FROM unnest(CAST(:queues AS text[]), CAST(:counts AS int[])) AS share (queue, rows)"  # noqa: S608
+        " CROSS JOIN LATERAL (SELECT d.* FROM deliveries d WHERE d.queue = share.queue"
+        f" AND {condition} LIMIT share.rows FOR UPDATE SKIP LOCKED) AS chosen"
+    )
+
+
+_DUE: Final = "next_attempt_at <= :now ORDER BY next_attempt_at"
+_FRESH: Final = _candidates(f"state = 'scheduled' AND {_DUE}")
+_AGAIN: Final = _candidates(f"state = 'retrying' AND {_DUE}")
+_LOST: Final = _candidates(f"{_LAPSED} AND {_DUE}")
+
+
+def _lock_candidates(session: Session, shares: Sequence[Share], now: dt.datetime) -> list[_Row]:
+    fresh = {share.queue: share.first_attempts for share in shares if share.first_attempts}
+    further = Counter({share.queue: share.further_attempts for share in shares if share.further_attempts})
+    rows = _lock(session, _FRESH, fresh, now)
+    lost = _lock(session, _LOST, further, now)
+    further -= Counter(row["queue"] for row in lost)
+    return [*rows, *lost, *_lock(session, _AGAIN, further, now)]
+
+
+def _lock(session: Session, statement: TextClause, counts: Mapping[str, int], now: dt.datetime) -> list[_Row]:
+    if not counts:
+        return []
+    values = {"queues": list(counts), "counts": list(counts.values()), "now": now}
+    return [dict(row) for row in session.execute(statement, values).mappings()]
+
+
+def _lock_gates(session: Session, candidates: Sequence[_Row]) -> dict[uuid.UUID, _Row]:
+    ids = sorted({row["household_id"] for row in candidates if row["household_id"] is not None})
+    if not ids:
+        return {}
+    rows = session.execute(
+        text(
+            "SELECT id, consent_epoch, protected_at, stopped_subjects FROM households WHERE id = ANY(:ids)"
+            " ORDER BY id FOR SHARE SKIP LOCKED"
+        ),
+        {"ids": ids},
+    ).mappings()
+    return {row["id"]: dict(row) for row in rows}
+
+
+def _refuse(session: Session, refusal: Refusal, ids: Sequence[uuid.UUID]) -> None:
+    session.execute(
+        text(
+            "UPDATE deliveries SET state = :state, last_error = :reason, finished_at = now(), lease_until = NULL,"
+            " claim_token = NULL WHERE id = ANY(:ids)"
+        ),
+        {"state": refusal.state, "reason": refusal.reason, "ids": list(ids)},
+    )
+
+
+def _take(session: Session, rows: Sequence[_Row], lease_seconds: float, claimed_at: float) -> list[Claimed]:
+    token, real = new_id(), real_now()
+    session.execute(
+        # A lapsed lease uses up a step of the schedule, so that a row that kills its worker cannot do so for ever.
+        text(
+            "UPDATE deliveries SET retries = retries + CAST(state = 'sending' AS int), state = 'sending',"
+            " claim_token = :token, lease_until = clock_timestamp() + make_interval(secs => :lease),"
+            " requests = requests + 1, first_attempted_at = coalesce(first_attempted_at, :real) WHERE id = ANY(:ids)"
+        ),
+        {"ids": [row["id"] for row in rows], "token": token, "lease": lease_seconds, "real": real},
+    )
+    targets = _targets(session, {row["endpoint_id"] for row in rows if row["endpoint_id"] is not None}, real)
+    return [_claimed(row, token, real, claimed_at, targets.get(row["endpoint_id"], ("", ()))) for row in rows]
+
+
+def _targets(
+    session: Session, endpoint_ids: Collection[uuid.UUID], real: dt.datetime
+) -> dict[uuid.UUID, tuple[str, tuple[str, ...]]]:
+    """Return address and live secrets by endpoint; one whose secret cannot be opened is left out."""
+    targets = {}
+    if endpoint_ids:
+        for endpoint in session.exec(select(PartnerEndpoint).where(col(PartnerEndpoint.id).in_(endpoint_ids))):
+            with suppress(ValueError):
+                targets[endpoint.id] = (endpoint.url, live_secrets(endpoint, real))
+    return targets
+
+
+def _claimed(
+    row: _Row, token: uuid.UUID, real: dt.datetime, claimed_at: float, target: tuple[str, tuple[str, ...]]
+) -> Claimed:
+    content: Mapping[str, Any] | None
+    url, secrets = target
+    try:
+        content = content_of(row["id"], row["message_sealed"])
+        address = "" if row["channel"] == "webhook" else address_of(row["id"], row["address_sealed"])
+    except ValueError:
+        content, address = None, ""
+    return Claimed(
+        id=row["id"],
+        token=token,
+        queue=row["queue"],
+        channel=row["channel"],
+        event_id=row["event_id"],
+        requests=row["requests"] + 1,
+        retries=row["retries"] + (row["state"] == "sending"),
+        first_attempted_at=row["first_attempted_at"] or real,
+        expires_at=row["expires_at"],
+        municipality_code=row["municipality_code"],
+        contact_point_id=row["contact_point_id"],
+        endpoint_id=row["endpoint_id"],
+        claimed_at=claimed_at,
+        content=content,
+        address=address,
+        url=url,
+        secrets=secrets,
+    )

@@ -1,0 +1,366 @@
+"""The dispatcher: claims, sends and records in a rolling window.
+
+There is one in each worker process. Its event loop has a thread of its own and outlives the Celery task that asks for
+a window, and so do the channels' connections and the requests that are still open: a target that hangs keeps its own
+few sockets, never the process and never the task. Claims and records are ordinary database calls on two more threads.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+from app.delivery import claim as claims
+from app.delivery.channels.contract import (
+    AttemptResult,
+    Channel,
+    Outcome,
+    OutgoingEmail,
+    OutgoingLine,
+    OutgoingWebhook,
+    Stopwatch,
+)
+from app.delivery.channels.email import EmailChannel, MailRelay, MailSender
+from app.delivery.channels.line import LineChannel
+from app.delivery.channels.webhook import WebhookChannel
+from app.delivery.claim import Claimed
+from app.delivery.record import Finished, Recorded, give_back, record
+from app.platform import clock
+from app.platform.database import worker_session
+from app.platform.outbound import AllowedNetwork, EndpointGuard
+from app.platform.settings import settings
+
+_logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+#: Requests open at once in one process; no more rows than this are ever claimed.
+SOCKETS: Final = {"webhook": 200, "email": 8, "line": 20}
+_WINDOW_SECONDS: Final = 30.0
+_RECORD_EVERY_SECONDS: Final = 0.1
+_RECORD_AT_ONCE: Final = 40
+_CLAIM_EVERY_SECONDS: Final = 0.1
+_LEAVE_AFTER_SECONDS: Final = 0.5
+_UNSENT_LIMIT_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """What tests shorten.
+
+    Attributes:
+        lease_seconds: longer than any channel's total deadline.
+        window_seconds: how long one window claims at most.
+        sockets: by channel.
+    """
+
+    lease_seconds: float = claims.LEASE_SECONDS
+    window_seconds: float = _WINDOW_SECONDS
+    sockets: Mapping[str, int] = field(default_factory=lambda: dict(SOCKETS))
+
+
+@dataclass(slots=True)
+class Summary:
+    """What happened during one window: rows claimed, rows given back unsent, results by state, results too late."""
+
+    claimed: int = 0
+    given_back: int = 0
+    late: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        states = " ".join(f"{state}={count}" for state, count in sorted(self.states.items()))
+        return f"claimed={self.claimed} given_back={self.given_back} late={self.late} {states}".strip()
+
+
+class Dispatcher:
+    """Everything one process needs to send.
+
+    Args:
+        channels: by name; used from this dispatcher's event loop only.
+        options: see `Options`.
+    """
+
+    def __init__(self, channels: Mapping[str, Channel[Any]], options: Options | None = None) -> None:
+        self._channels = channels
+        self._options = options or Options()
+        self._in_flight: dict[uuid.UUID, Claimed] = {}
+        self._finished: list[Finished] = []
+        self._unsent: list[Claimed] = []
+        self._unrecorded: Counter[str] = Counter()
+        self._resting: dict[str, float] = {}
+        self._sends: set[asyncio.Task[None]] = set()
+        self._turn = 0
+        self._closing = False
+        self._summary = Summary()
+        self._one_window = threading.Lock()
+        self._database = ThreadPoolExecutor(2, thread_name_prefix="delivery-database")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="delivery", daemon=True)
+        self._thread.start()
+        self._freed = self._call(_make_event())
+        self._ended = self._call(_make_event())
+        self._recorder = asyncio.run_coroutine_threadsafe(self._record_for_ever(), self._loop)
+
+    def run_window(self) -> Summary:
+        """Send what is due until nothing is, or until the window is over. Requests still open then go on by themselves.
+
+        Another window of this process that is under way already does the same work: then nothing is done here.
+        """
+        if self._closing or not self._one_window.acquire(blocking=False):
+            return Summary()
+        try:
+            return self._call(self._window())
+        finally:
+            self._one_window.release()
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Stop claiming, give open requests some seconds to end, record, and close every connection.
+
+        What is still open then is left to its lease.
+        """
+        self._closing = True
+        try:
+            self._call(self._close(seconds))
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(5.0)
+            self._database.shutdown(wait=False)
+
+    def _call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await self._loop.run_in_executor(self._database, work, *arguments)
+
+    async def _window(self) -> Summary:
+        self._summary = Summary()
+        started = last_useful = time.monotonic()
+        while not self._closing and time.monotonic() - started < self._options.window_seconds:
+            self._freed.clear()
+            claimed = await self._claim_and_start()
+            now = time.monotonic()
+            if claimed:
+                last_useful = now
+            elif not self._busy() or now - last_useful > _LEAVE_AFTER_SECONDS:
+                break
+            await _wait(self._freed, _CLAIM_EVERY_SECONDS)
+        await self._let_recorder_finish()
+        return self._summary
+
+    def _busy(self) -> bool:
+        return bool(self._in_flight or self._finished or self._unrecorded)
+
+    async def _let_recorder_finish(self) -> None:
+        give_up_at = time.monotonic() + 1.0
+        while (self._finished or self._unsent or self._unrecorded) and time.monotonic() < give_up_at:
+            self._ended.set()
+            await asyncio.sleep(0.005)
+
+    async def _claim_and_start(self) -> int:
+        request = self._request()
+        if not any(request.free.values()):
+            return 0
+        claimed: list[Claimed] = await self._in_thread(_claim, request)
+        for row in claimed:
+            self._in_flight[row.id] = row
+            task = self._loop.create_task(self._send(row))
+            self._sends.add(task)
+            task.add_done_callback(self._sends.discard)
+        self._summary.claimed += len(claimed)
+        return len(claimed)
+
+    def _request(self) -> claims.Request:
+        used = Counter(row.channel for row in self._in_flight.values())
+        now = time.monotonic()
+        self._resting = {queue: until for queue, until in self._resting.items() if until > now}
+        self._turn += 1
+        return claims.Request(
+            free={channel: most - used[channel] for channel, most in self._options.sockets.items()},
+            finished=dict(self._unrecorded),
+            resting=tuple(self._resting),
+            turn=self._turn,
+            lease_seconds=self._options.lease_seconds,
+        )
+
+    async def _send(self, row: Claimed) -> None:
+        try:
+            if self._closing or time.monotonic() - row.claimed_at > _UNSENT_LIMIT_SECONDS:
+                self._unsent.append(row)
+                self._summary.given_back += 1
+            else:
+                started_at = clock.real_now()
+                result = await self._attempt(row, started_at)
+                self._finished.append(Finished(claimed=row, result=result, started_at=started_at))
+                if result.outcome is Outcome.THROTTLED and row.endpoint_id is None:
+                    self._resting[row.queue] = time.monotonic() + (result.retry_after_seconds or 0.0)
+            self._unrecorded[row.queue] += 1
+        finally:
+            del self._in_flight[row.id]
+            self._freed.set()
+            if len(self._finished) >= _RECORD_AT_ONCE:
+                self._ended.set()
+
+    async def _attempt(self, row: Claimed, started_at: dt.datetime) -> AttemptResult:
+        watch = Stopwatch()
+        try:
+            return await self._channels[row.channel].send(outgoing_of(row, started_at))
+        except Unreadable as error:
+            return watch.result(Outcome.PERMANENT_FAILURE, error="unreadable", response_excerpt=str(error))
+        except Exception:
+            _logger.exception("delivery %s: the %s channel broke", row.id, row.channel)
+            return watch.result(Outcome.RETRY, error="internal")
+
+    async def _record_for_ever(self) -> None:
+        while True:
+            await _wait(self._ended, _RECORD_EVERY_SECONDS)
+            self._ended.clear()
+            if self._finished or self._unsent:
+                await self._record_once()
+
+    async def _record_once(self) -> None:
+        finished, self._finished = self._finished, []
+        unsent, self._unsent = self._unsent, []
+        try:
+            recorded: Recorded = await self._in_thread(_record, finished, unsent)
+            self._summary.late += recorded.late
+            self._summary.states.update(recorded.states)
+        except Exception:
+            # The rows keep their leases; whoever claims them next sends them with the same ids.
+            _logger.exception("delivery: %d results could not be recorded", len(finished))
+        self._unrecorded -= Counter(one.claimed.queue for one in finished) + Counter(row.queue for row in unsent)
+        self._freed.set()
+
+    async def _close(self, seconds: float) -> None:
+        if self._sends:
+            await asyncio.wait(self._sends, timeout=seconds)
+        for task in list(self._sends):
+            task.cancel()
+        await asyncio.gather(*self._sends, return_exceptions=True)
+        await self._let_recorder_finish()
+        self._recorder.cancel()
+        for channel in self._channels.values():
+            await channel.close()
+
+
+class Unreadable(ValueError):
+    """A row cannot be opened, or its endpoint is gone."""
+
+
+def outgoing_of(row: Claimed, attempted_at: dt.datetime) -> OutgoingWebhook | OutgoingEmail | OutgoingLine:
+    """Return what a channel is given for a claimed row.
+
+    Raises:
+        Unreadable: the content or the endpoint's secret could not be opened.
+    """
+    content = row.content
+    if content is None or (row.channel == "webhook" and not row.secrets):
+        raise Unreadable("found content or a secret that cannot be opened; expected the key that sealed it")
+    if row.channel == "webhook":
+        return OutgoingWebhook(
+            delivery_id=row.id,
+            attempted_at=attempted_at,
+            webhook_id=row.event_id,
+            url=row.url,
+            secrets=row.secrets,
+            body=content["body"].encode(),
+        )
+    if row.channel == "email":
+        composed_at = dt.datetime.fromisoformat(content["composed_at"])
+        mail = OutgoingEmail(
+            delivery_id=row.id,
+            attempted_at=attempted_at,
+            recipient=row.address,
+            subject=content["subject"],
+            text=content["text"],
+            html=content["html"],
+            composed_at=composed_at,
+        )
+        return replace(mail, unsubscribe_url=content["unsubscribe_url"])
+    return OutgoingLine(
+        delivery_id=row.id,
+        attempted_at=attempted_at,
+        user_id=row.address,
+        messages=tuple(content["messages"]),
+        fallback_text=content["fallback_text"],
+        first_attempted_at=row.first_attempted_at,
+    )
+
+
+def channels_from_settings() -> dict[str, Channel[Any]]:
+    """Make the channels of this installation. Nothing is connected before the first message."""
+    mail, line = settings().email, settings().line
+    guard = EndpointGuard(AllowedNetwork.parse(network) for network in settings().outbound.allowed_private)
+    relay = MailRelay(
+        host=mail.host,
+        port=mail.port,
+        username=mail.username or None,
+        password=mail.password.get_secret_value() or None,
+        start_tls=True if mail.start_tls else None,
+    )
+    return {
+        "webhook": WebhookChannel(guard, connections=SOCKETS["webhook"]),
+        "email": EmailChannel(
+            relay, MailSender(name=mail.sender_name, address=mail.sender_address), connections=SOCKETS["email"]
+        ),
+        "line": LineChannel(line.base_url, line.channel_token.get_secret_value(), connections=SOCKETS["line"]),
+    }
+
+
+_own: Dispatcher | None = None
+
+
+def run_window() -> Summary:
+    """Run one window with this process's own dispatcher, made on first use: never before a fork."""
+    global _own  # noqa: PLW0603 - it lives exactly as long as the process
+    if _own is None:
+        _own = Dispatcher(channels_from_settings())
+    return _own.run_window()
+
+
+def close_own() -> None:
+    """Close this process's dispatcher, if it ever sent anything."""
+    global _own
+    own, _own = _own, None
+    if own is not None:
+        own.close()
+
+
+def something_due() -> bool:
+    """Say whether a window would find anything to do now: for the sweep."""
+    with worker_session() as session:
+        return claims.something_due(session, clock.now())
+
+
+def _claim(request: claims.Request) -> list[Claimed]:
+    with worker_session() as session:
+        claimed = claims.claim(session, clock.now(), request)
+        session.commit()
+        return claimed
+
+
+def _record(finished: list[Finished], unsent: list[Claimed]) -> Recorded:
+    with worker_session() as session:
+        recorded = record(session, finished, clock.now())
+        if unsent:
+            give_back(session, unsent)
+        session.commit()
+        return recorded
+
+
+async def _make_event() -> asyncio.Event:
+    return asyncio.Event()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

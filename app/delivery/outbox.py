@@ -1,0 +1,310 @@
+"""The outbox: finished messages become rows, in the transaction of the decision that caused them.
+
+After its commit the use case calls `app.platform.bell.ring_dispatch()`; if it does not, the sweep finds the rows.
+A message that carries the dedupe key of an earlier one is the earlier one: nothing is written.
+"""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, col
+
+from app.delivery.tables import Delivery
+from app.platform.errors import InvalidInput
+from app.platform.identifiers import new_id
+from app.platform.sealing import seal, unseal
+
+_TABLE: Final = "deliveries"
+_ROWS_AT_ONCE: Final = 500
+_LONGEST_BODY: Final = 20_000
+
+
+class Lane(StrEnum):
+    """What kind of message it is: each has its own queue in a channel, so that one kind never waits for another."""
+
+    NOTICE = "notice"
+    """A notice to a family: consent, protection and stopped persons are checked when it goes."""
+    TRANSACTIONAL = "transactional"
+    """An answer to what somebody just did (sign-in code, warning about an endpoint): consent does not apply."""
+    EVENT = "event"
+    """An event for a partner app."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The household that a message is about: what must still hold when it goes out.
+
+    Attributes:
+        municipality_code: of the household now.
+        consent_epoch: of the household when the message was decided; None only for transactional mail.
+        subjects: the persons it is about (`child:c1` …); a stop for one of them stops the message.
+    """
+
+    household_id: uuid.UUID
+    municipality_code: str
+    consent_epoch: int | None = None
+    subjects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What all messages have.
+
+    Attributes:
+        dedupe_key: what makes this message the same one however often it is planned.
+        event_id: the same over retries and replays; no full stop in it.
+        due_at: not before this instant of `app.platform.clock`.
+        expires_at: after this instant the message has lost its meaning.
+        gate: None where no family is concerned.
+    """
+
+    dedupe_key: str
+    event_id: str
+    event_type: str
+    due_at: dt.datetime
+    lane: Lane
+    expires_at: dt.datetime | None = None
+    gate: Gate | None = None
+    notice_ids: tuple[uuid.UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookMessage(Message):
+    """An event for one endpoint. `body` is the exact text that will be signed."""
+
+    lane: Lane = Lane.EVENT
+    partner_id: uuid.UUID
+    endpoint_id: uuid.UUID
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PersonalMessage(Message):
+    """A message to one person's address.
+
+    Attributes:
+        contact_confirmed_at: since when the address counts as this person's own. Under protection only addresses
+            confirmed after the flag get anything. A code that confirms the address itself carries the instant at which
+            it was asked for. None: nothing goes out under protection.
+        partner_id: whose technical contact is written to, if it is a partner's.
+    """
+
+    address: str = field(repr=False)
+    contact_point_id: uuid.UUID | None = None
+    contact_confirmed_at: dt.datetime | None = None
+    partner_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailMessage(_PersonalMessage):
+    """One mail. `composed_at` becomes its Date header."""
+
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+    composed_at: dt.datetime
+    unsubscribe_url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineMessage(_PersonalMessage):
+    """One LINE-style push: one to five message objects, and the same in plain text should they be refused."""
+
+    messages: tuple[Mapping[str, object], ...] = field(repr=False)
+    fallback_text: str = field(default="", repr=False)
+
+
+def enqueue_webhook(session: Session, message: WebhookMessage) -> uuid.UUID | None:
+    """Write an event for an endpoint; return the delivery's id, or None if it was there already.
+
+    Raises:
+        InvalidInput: the message is not fit to be sent; see `enqueue_all`.
+    """
+    return _only(enqueue_all(session, [message]))
+
+
+def enqueue_email(session: Session, message: EmailMessage) -> uuid.UUID | None:
+    """Write a mail; return the delivery's id, or None if it was there already.
+
+    Raises:
+        InvalidInput: the message is not fit to be sent; see `enqueue_all`.
+    """
+    return _only(enqueue_all(session, [message]))
+
+
+def enqueue_line(session: Session, message: LineMessage) -> uuid.UUID | None:
+    """Write a LINE-style push; return the delivery's id, or None if it was there already.
+
+    Raises:
+        InvalidInput: the message is not fit to be sent; see `enqueue_all`.
+    """
+    return _only(enqueue_all(session, [message]))
+
+
+def enqueue_all(session: Session, messages: Iterable[WebhookMessage | EmailMessage | LineMessage]) -> list[uuid.UUID]:
+    """Write many messages in the caller's transaction; return the ids of those that were new.
+
+    Raises:
+        InvalidInput: a message about a family without its consent epoch outside the transactional lane, an event id
+            with a full stop, or a webhook body of more than 20 kB.
+    """
+    statement = (
+        insert(Delivery).on_conflict_do_nothing(index_elements=[col(Delivery.dedupe_key)]).returning(col(Delivery.id))
+    )
+    written: list[uuid.UUID] = []
+    for rows in _in_batches([_row(message) for message in messages]):
+        written.extend(session.execute(statement, rows).scalars())
+    return written
+
+
+def cancel_queued(
+    session: Session,
+    reason: str,
+    *,
+    household_id: uuid.UUID | None = None,
+    partner_id: uuid.UUID | None = None,
+    notice_ids: Sequence[uuid.UUID] = (),
+    lanes: Sequence[Lane] = (Lane.NOTICE, Lane.EVENT),
+) -> int:
+    """Cancel what has not gone out yet, in the caller's transaction; return how many rows were queued.
+
+    A row whose request is under way cannot be called back; it is marked so that it is not tried again. Call this after
+    the household's gate row has been changed, never before, so that locks are taken in the order of the claim.
+
+    Args:
+        session: of the caller.
+        reason: a stable word that the delivery log shows, such as `consent_withdrawn` or `link_revoked`.
+        household_id: of this household …
+        partner_id: … and to this partner …
+        notice_ids: … and about one of these notices; at least one of the three.
+        lanes: which kinds of messages.
+
+    Raises:
+        InvalidInput: neither household nor partner nor notice is named.
+    """
+    conditions = {
+        "household_id = :household_id": household_id,
+        "partner_id = :partner_id": partner_id,
+        "notice_ids && :notice_ids": list(notice_ids) or None,
+    }
+    wanted = [condition for condition, value in conditions.items() if value is not None]
+    if not wanted:
+        raise InvalidInput("cancelling deliveries: found no household, partner or notice; expected at least one")
+    where = " AND ".join([*wanted, "lane = ANY(:lanes)"])
+    values = {
+        "household_id": household_id, "partner_id": partner_id, "notice_ids": list(notice_ids),
+        "lanes": [lane.value for lane in lanes], "reason": reason,
+    }  # fmt: skip
+    session.execute(text(f"UPDATE deliveries SET stop_reason = :reason WHERE {where} AND state = 'sending'"), values)  # noqa: S608
+    cancelled = session.execute(
+        text(
+            "UPDATE deliveries SET state = 'cancelled', last_error = :reason, finished_at = now()"  # noqa: S608
+            f" WHERE {where} AND state IN ('scheduled', 'retrying') RETURNING id"
+        ),
+        values,
+    )
+    return len(cancelled.all())
+
+
+def content_of(delivery_id: uuid.UUID, message_sealed: bytes) -> dict[str, Any]:
+    """Return what was sealed as the content of a delivery.
+
+    Raises:
+        ValueError: the bytes belong to another row or were changed.
+    """
+    content = json.loads(unseal(message_sealed, _TABLE, "message_sealed", delivery_id))
+    assert isinstance(content, dict)
+    return content
+
+
+def address_of(delivery_id: uuid.UUID, address_sealed: bytes | None) -> str:
+    """Return the sealed address of a delivery.
+
+    Raises:
+        ValueError: there is none, or it belongs to another row.
+    """
+    if address_sealed is None:
+        raise ValueError(f"delivery {delivery_id} has no address")
+    return unseal(address_sealed, _TABLE, "address_sealed", delivery_id)
+
+
+def _only(ids: list[uuid.UUID]) -> uuid.UUID | None:
+    return ids[0] if ids else None
+
+
+def _row(message: WebhookMessage | EmailMessage | LineMessage) -> dict[str, object]:
+    _check(message)
+    delivery_id = new_id()
+    channel, content = _content(message)
+    gate = message.gate
+    row: dict[str, object] = {
+        "id": delivery_id,
+        "dedupe_key": message.dedupe_key,
+        "lane": message.lane.value,
+        "channel": channel,
+        "queue": f"{channel}:{message.lane.value}",
+        "household_id": gate.household_id if gate else None,
+        "municipality_code": gate.municipality_code if gate else "",
+        "consent_epoch": gate.consent_epoch if gate else None,
+        "subjects": list(gate.subjects) if gate else [],
+        "partner_id": message.partner_id,
+        "endpoint_id": None,
+        "contact_point_id": None,
+        "contact_confirmed_at": None,
+        "address_sealed": None,
+        "notice_ids": list(message.notice_ids),
+        "event_id": message.event_id,
+        "event_type": message.event_type,
+        "message_sealed": _sealed_json(content, delivery_id),
+        "state": "scheduled",
+        "next_attempt_at": message.due_at,
+        "expires_at": message.expires_at,
+        "requests": 0,
+        "retries": 0,
+    }
+    if isinstance(message, WebhookMessage):
+        return row | {"endpoint_id": message.endpoint_id, "queue": f"webhook:{message.endpoint_id}"}
+    return row | {
+        "contact_point_id": message.contact_point_id,
+        "contact_confirmed_at": message.contact_confirmed_at,
+        "address_sealed": seal(message.address, _TABLE, "address_sealed", delivery_id),
+    }
+
+
+def _check(message: WebhookMessage | EmailMessage | LineMessage) -> None:
+    if message.gate and message.gate.consent_epoch is None and message.lane is not Lane.TRANSACTIONAL:
+        raise InvalidInput(f"{message.event_type}: found no consent epoch; expected the household's own when deciding")
+    if not message.event_id or "." in message.event_id:
+        raise InvalidInput(f"{message.event_type}: found event id {message.event_id!r}; expected one without full stop")
+    if isinstance(message, WebhookMessage) and len(message.body.encode()) > _LONGEST_BODY:
+        raise InvalidInput(f"{message.event_type}: found a body over {_LONGEST_BODY} bytes; send ids, not contents")
+
+
+def _content(message: WebhookMessage | EmailMessage | LineMessage) -> tuple[str, dict[str, object]]:
+    if isinstance(message, WebhookMessage):
+        return "webhook", {"body": message.body}
+    if isinstance(message, EmailMessage):
+        return "email", {
+            "subject": message.subject,
+            "text": message.text,
+            "html": message.html,
+            "composed_at": message.composed_at.isoformat(),
+            "unsubscribe_url": message.unsubscribe_url,
+        }
+    return "line", {"messages": list(message.messages), "fallback_text": message.fallback_text}
+
+
+def _sealed_json(content: dict[str, object], delivery_id: uuid.UUID) -> bytes:
+    return seal(json.dumps(content, ensure_ascii=False, separators=(",", ":")), _TABLE, "message_sealed", delivery_id)
+
+
+def _in_batches(rows: list[dict[str, object]]) -> Iterable[list[dict[str, object]]]:
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        yield rows[start : start + _ROWS_AT_ONCE]

@@ -1,0 +1,261 @@
+"""The record: writes down in bulk what became of claimed rows.
+
+Only the holder of a claim may write: a result whose token no longer matches came too late, because the lease ran out
+and somebody else has the row. It is logged and never applied.
+"""
+
+import datetime as dt
+import logging
+import random
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from app.delivery import breaker, retry
+from app.delivery.channels.contract import AttemptResult, Outcome
+from app.delivery.claim import Claimed
+from app.partners.endpoints import FAILING, GONE
+from app.platform.clock import real_now
+from app.platform.database import Context, enter
+from app.platform.identifiers import new_id
+
+_logger = logging.getLogger(__name__)
+
+#: What says nothing against the address of the person.
+_NOT_THE_ADDRESS: Final = frozenset({"monthly_limit", "retry_key_expired"})
+_FAILURES: Final = (Outcome.RETRY, Outcome.TARGET_BLOCKED, Outcome.ENDPOINT_GONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One attempt that has ended. `started_at` is the real instant at which it began."""
+
+    claimed: Claimed
+    result: AttemptResult
+    started_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What a row becomes: its state, the steps used up, and when it is due again if it is."""
+
+    state: str
+    retries: int
+    next_attempt_at: dt.datetime | None = None
+
+
+@dataclass(slots=True)
+class Recorded:
+    """How many results were applied, by the state they led to, and how many came too late."""
+
+    states: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    late: int = 0
+
+
+def ending(finished: Finished, now: dt.datetime, chance: float) -> Ending:
+    """Return what an attempt makes of its row.
+
+    Args:
+        finished: the attempt.
+        now: of `app.platform.clock`.
+        chance: a random number from 0 to 1 that spreads retries.
+    """
+    claimed, result = finished.claimed, finished.result
+    if result.outcome in (Outcome.DELIVERED, Outcome.ACCEPTED):
+        return Ending(state=result.outcome.value, retries=claimed.retries)
+    tried = retry.Tried(
+        channel=claimed.channel,
+        retries=claimed.retries,
+        first_attempted_at=claimed.first_attempted_at,
+        failed_at=finished.started_at,
+    )
+    retries = claimed.retries
+    if result.outcome is Outcome.THROTTLED:
+        wait = retry.wait_after_throttling(tried, result.retry_after_seconds)
+    elif result.outcome in (Outcome.RETRY, Outcome.TARGET_BLOCKED):
+        wait, retries = retry.wait_after_failure(tried, chance), retries + 1
+    else:
+        wait = None
+    if wait is None:
+        return Ending(state="failed", retries=retries)
+    if claimed.expires_at is not None and now + wait >= claimed.expires_at:
+        return Ending(state="expired", retries=retries)
+    return Ending(state="retrying", retries=retries, next_attempt_at=now + wait)
+
+
+def record(session: Session, finished: Sequence[Finished], now: dt.datetime) -> Recorded:
+    """Write down results. The caller commits."""
+    recorded = Recorded()
+    if not finished:
+        return recorded
+    endings = [ending(one, now, random.random()) for one in finished]  # noqa: S311 - spreads load, guards nothing
+    states = _write(session, finished, endings)
+    applied = [one for one in finished if one.claimed.id in states]
+    for one in finished:
+        if one.claimed.id in states:
+            recorded.states[states[one.claimed.id]] += 1
+        else:
+            recorded.late += 1
+            _logger.warning("delivery %s: late result %s not applied", one.claimed.id, one.result.outcome)
+    _judge_endpoints(session, applied)
+    _set_addresses_aside(session, applied, now)
+    return recorded
+
+
+def give_back(session: Session, claimed: Iterable[Claimed]) -> None:
+    """Return rows that were not sent after all; the counted request is taken back too. The caller commits."""
+    rows = list(claimed)
+    session.execute(
+        text(
+            "UPDATE deliveries d SET state = CASE WHEN d.requests = 1 THEN 'scheduled' ELSE 'retrying' END,"
+            " requests = d.requests - 1, lease_until = NULL, claim_token = NULL,"
+            " first_attempted_at = CASE WHEN d.requests > 1 THEN d.first_attempted_at END"
+            " FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS uuid[])) AS r (id, token)"
+            " WHERE d.id = r.id AND d.claim_token = r.token"
+        ),
+        {"ids": [row.id for row in rows], "tokens": [row.token for row in rows]},
+    )
+
+
+_WRITE = text("""
+WITH results AS (
+    SELECT * FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:retries AS int[]),
+        CAST(:next AS timestamptz[]), CAST(:errors AS text[]), CAST(:attempts AS uuid[]), CAST(:numbers AS int[]),
+        CAST(:started AS timestamptz[]), CAST(:milliseconds AS int[]), CAST(:outcomes AS text[]),
+        CAST(:statuses AS int[]), CAST(:excerpts AS text[])
+    ) AS r (id, token, state, retries, next_attempt_at, error, attempt_id, number, started_at, milliseconds, outcome,
+        status_code, excerpt)
+), applied AS (
+    UPDATE deliveries d SET
+        state = CASE WHEN r.state = 'retrying' AND d.stop_reason IS NOT NULL THEN 'cancelled' ELSE r.state END,
+        last_error = CASE WHEN r.state = 'retrying' THEN coalesce(d.stop_reason, r.error) ELSE r.error END,
+        finished_at = CASE WHEN r.state <> 'retrying' OR d.stop_reason IS NOT NULL THEN clock_timestamp() END,
+        next_attempt_at = coalesce(r.next_attempt_at, d.next_attempt_at),
+        retries = r.retries, lease_until = NULL, claim_token = NULL
+    FROM results r WHERE d.id = r.id AND d.claim_token = r.token
+    RETURNING d.id, d.state, d.household_id, d.municipality_code, d.partner_id
+), attempts AS (
+    INSERT INTO delivery_attempts (id, delivery_id, household_id, municipality_code, partner_id, number, started_at,
+        milliseconds, outcome, status_code, error, response_excerpt)
+    SELECT r.attempt_id, a.id, a.household_id, a.municipality_code, a.partner_id, r.number, r.started_at,
+        r.milliseconds, r.outcome, r.status_code, r.error, r.excerpt
+    FROM applied a JOIN results r ON r.id = a.id
+)
+SELECT id, state FROM applied
+""")
+
+
+def _write(session: Session, finished: Sequence[Finished], endings: Sequence[Ending]) -> dict[uuid.UUID, str]:
+    """Apply endings where the token matches; return the state of each row that was applied."""
+    results = [one.result for one in finished]
+    rows = session.execute(
+        _WRITE,
+        {
+            "ids": [one.claimed.id for one in finished],
+            "tokens": [one.claimed.token for one in finished],
+            "states": [end.state for end in endings],
+            "retries": [end.retries for end in endings],
+            "next": [end.next_attempt_at for end in endings],
+            "errors": [result.error for result in results],
+            "attempts": [new_id() for _ in finished],
+            "numbers": [one.claimed.requests for one in finished],
+            "started": [one.started_at for one in finished],
+            "milliseconds": [round(result.duration_seconds * 1000) for result in results],
+            "outcomes": [result.outcome.value for result in results],
+            "statuses": [result.status_code for result in results],
+            "excerpts": [result.response_excerpt or None for result in results],
+        },
+    )
+    return {row.id: row.state for row in rows}
+
+
+def _judge_endpoints(session: Session, applied: Iterable[Finished]) -> None:
+    by_endpoint: dict[uuid.UUID, list[AttemptResult]] = defaultdict(list)
+    for one in applied:
+        if one.claimed.endpoint_id is not None:
+            by_endpoint[one.claimed.endpoint_id].append(one.result)
+    # In the order of ids, so that two processes never wait for each other.
+    for endpoint_id in sorted(by_endpoint):
+        _judge(session, endpoint_id, by_endpoint[endpoint_id])
+
+
+def _judge(session: Session, endpoint_id: uuid.UUID, results: Sequence[AttemptResult]) -> None:
+    now = real_now()
+    pauses = [result.retry_after_seconds or 0.0 for result in results if result.outcome is Outcome.THROTTLED]
+    longest = dt.timedelta(seconds=max(pauses, default=0.0))
+    answers = breaker.Answers(
+        successes=sum(result.outcome is Outcome.DELIVERED for result in results),
+        failures=sum(result.outcome in _FAILURES for result in results),
+        asked_pause=min(longest, retry.LONGEST_PAUSE) if pauses else None,
+    )
+    health = breaker.after(_locked_health(session, endpoint_id), answers, now)
+    reason = None
+    if any(result.outcome is Outcome.ENDPOINT_GONE for result in results):
+        reason = GONE
+    elif breaker.should_be_disabled(health, now):
+        reason = FAILING
+    if reason is not None:
+        _disable(session, endpoint_id, reason, now)
+        health = breaker.Health()  # whoever enables it again begins with a clean slate
+    session.execute(_UPDATE_HEALTH, {"endpoint_id": endpoint_id, **asdict(health)})
+
+
+_UPDATE_HEALTH = text(
+    "UPDATE endpoint_health SET window_started_at = :window_started_at, window_requests = :window_requests,"
+    " window_failures = :window_failures, paused_until = :paused_until, breaker = :breaker,"
+    " failing_since = :failing_since WHERE endpoint_id = :endpoint_id"
+)
+
+
+def _locked_health(session: Session, endpoint_id: uuid.UUID) -> breaker.Health:
+    statement = text(
+        "SELECT window_started_at, window_requests, window_failures, paused_until, breaker, failing_since"
+        " FROM endpoint_health WHERE endpoint_id = :endpoint_id FOR UPDATE"
+    )
+    found = session.execute(statement, {"endpoint_id": endpoint_id}).mappings().first()
+    if found is None:
+        session.execute(
+            text(
+                "INSERT INTO endpoint_health (endpoint_id, partner_id, window_requests, window_failures, breaker)"
+                " SELECT id, partner_id, 0, 0, 'closed' FROM partner_endpoints WHERE id = :endpoint_id"
+                " ON CONFLICT DO NOTHING"
+            ),
+            {"endpoint_id": endpoint_id},
+        )
+        found = session.execute(statement, {"endpoint_id": endpoint_id}).mappings().one()
+    return breaker.Health(**found)
+
+
+def _disable(session: Session, endpoint_id: uuid.UUID, reason: str, now: dt.datetime) -> None:
+    _logger.warning("endpoint %s disabled: %s", endpoint_id, reason)
+    session.execute(
+        text(
+            "UPDATE partner_endpoints SET disabled_at = :now, disabled_reason = :reason"
+            " WHERE id = :endpoint_id AND disabled_at IS NULL"
+        ),
+        {"endpoint_id": endpoint_id, "reason": reason, "now": now},
+    )
+
+
+def _set_addresses_aside(session: Session, applied: Iterable[Finished], now: dt.datetime) -> None:
+    """Suspend addresses that refuse for good, so that the next channel of that person is used from now on."""
+    for one in applied:
+        claimed, result = one.claimed, one.result
+        if result.outcome is not Outcome.UNDELIVERABLE or result.error in _NOT_THE_ADDRESS:
+            continue
+        if claimed.contact_point_id is not None:
+            # A contact point is visible in its municipality's context only.
+            enter(session, Context(municipality=claimed.municipality_code))
+            session.execute(
+                text(
+                    "UPDATE contact_points SET suspended_at = :now, suspended_reason = :reason"
+                    " WHERE id = :id AND suspended_at IS NULL"
+                ),
+                {"id": claimed.contact_point_id, "now": now, "reason": result.error},
+            )
