@@ -11,13 +11,13 @@ import numpy as np
 
 from app.calendar.day_numbers import OPEN_END, number_of
 from app.rules.application import Deadline
-from app.rules.columns import UNKNOWN, Verdicts
+from app.rules.columns import UNKNOWN, YES, Verdicts
 from app.rules.compiling import Compiler
 from app.rules.documents import DocumentError, Problem
 from app.rules.facts import FactCatalogue
 from app.rules.money import Amounts, CaseNode, compile_term, evaluate_cases
 from app.rules.municipality_code import NATIONAL
-from app.rules.nodes import Everywhere, Node
+from app.rules.nodes import Everywhere, Group, Node
 from app.rules.parameters import Parameters
 from app.rules.people_nodes import people_verdicts
 from app.rules.population import Population
@@ -27,11 +27,15 @@ from app.rules.rule import Rule
 
 @dataclass(frozen=True)
 class CompiledRule:
-    """One rule version, ready to run. ``first``/``last``: the days it is law, the next version taken into account."""
+    """One rule version, ready to run.
+
+    ``whole`` is the criteria together with the area; ``first``/``last`` are the days it is law, the next version taken
+    into account.
+    """
 
     rule: Rule
     criteria: Node
-    place: Everywhere
+    whole: Node
     cases: tuple[CaseNode, ...]
     take_up: tuple[tuple[Node | None, str], ...]
     deadlines: tuple[tuple[Deadline, Node | None], ...]
@@ -56,10 +60,14 @@ class CompiledRule:
     def verdicts(self, moment: Moment) -> Verdicts:
         """One verdict per row of the subject: criteria and area, capped when the version is overdue."""
         reading = Reading(moment, self.rule)
-        verdicts = people_verdicts(self.criteria, self.subject, reading)
-        if not self.national:
-            verdicts = np.minimum(verdicts, people_verdicts(self.place, self.subject, reading))
+        verdicts = people_verdicts(self.whole, self.subject, reading)
         return np.minimum(verdicts, np.int8(UNKNOWN)) if self.capped(moment.as_of) else verdicts
+
+    def covered(self, moment: Moment) -> Verdicts:
+        """Does the programme's area cover each household? The country covers those whose municipality is unknown."""
+        if self.whole is self.criteria:
+            return np.full(moment.population.size, YES, dtype=np.int8)
+        return self.whole.parts[0].verdicts(Reading(moment, self.rule))
 
     def amounts(self, moment: Moment) -> Amounts | None:
         """Amounts per row of the subject, whatever the verdict; None for a programme without amounts."""
@@ -68,7 +76,7 @@ class CompiledRule:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """Criteria and area with everything below them."""
-        return tuple(walk(self.criteria)) + (() if self.national else (self.place,))
+        return tuple(walk(self.whole))
 
     @cached_property
     def reads(self) -> frozenset[str]:
@@ -88,8 +96,12 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(part)
 
 
-def compile_rule(rule: Rule, catalogue: FactCatalogue, parameters: Parameters, last: int = OPEN_END) -> CompiledRule:
-    """Compile one version. Raises ``DocumentError`` naming the path of whatever the catalogue or parameters lack."""
+def compile_rule(rule: Rule, catalogue: FactCatalogue, parameters: Parameters, last: int = OPEN_END,
+                 except_in: Iterable[str] = ()) -> CompiledRule:
+    """Compile one version. Raises ``DocumentError`` naming the path of whatever the catalogue or parameters lack.
+
+    ``except_in``: municipalities whose own programme replaces this one.
+    """
     compiler = Compiler(catalogue, parameters, rule.municipality, rule.key)
     scope = rule.subject
     cases = []
@@ -102,10 +114,17 @@ def compile_rule(rule: Rule, catalogue: FactCatalogue, parameters: Parameters, l
                               case.per, case.each))
     take_up = [(None if part.when is None else compiler.node(part.when, scope, f"take_up[{position}].when"),
                 part.is_ or part.else_ or "application") for position, part in enumerate(rule.take_up)]
-    return CompiledRule(rule, compiler.node(rule.criteria, scope, "criteria"),
-                        Everywhere("household", "municipality", None, f"area {rule.municipality}", rule.municipality),
-                        tuple(cases), tuple(take_up), _deadlines(compiler, rule), number_of(rule.valid.from_),
+    criteria = compiler.node(rule.criteria, scope, "criteria")
+    return CompiledRule(rule, criteria, _with_area(criteria, rule, tuple(sorted(except_in))), tuple(cases), tuple(take_up), _deadlines(compiler, rule), number_of(rule.valid.from_),
                         last if rule.valid.until is None else min(last, number_of(rule.valid.until)))
+
+
+def _with_area(criteria: Node, rule: Rule, except_in: tuple[str, ...]) -> Node:
+    if rule.municipality == NATIONAL and not except_in:
+        return criteria
+    area = Everywhere("household", "municipality", None, f"area {rule.municipality} {except_in}", rule.municipality,
+                      except_in)
+    return Group(criteria.scope, "", None, f"{area.key} {criteria.key}", (area, criteria), False)
 
 
 def _deadlines(compiler: Compiler, rule: Rule) -> tuple[tuple[Deadline, Node | None], ...]:
@@ -138,10 +157,11 @@ class Rulebook:
         self.catalogue = catalogue
 
     @classmethod
-    def compile(cls, rules: Iterable[Rule], catalogue: FactCatalogue, parameters: Parameters) -> Rulebook:
+    def compile(cls, rules: Iterable[Rule], catalogue: FactCatalogue, parameters: Parameters,
+                replaced_in: Mapping[str, Iterable[str]] | None = None) -> Rulebook:
         """Compile rules; the versions of a programme follow one another, the later one ending the earlier.
 
-        Raises ``DocumentError`` with the problems of every rule that does not compile.
+        ``replaced_in``: key → municipalities in which another programme takes its place. Raises ``DocumentError`` with the problems of every rule that does not compile.
         """
         grouped: dict[str, list[Rule]] = {}
         for rule in rules:
@@ -154,7 +174,7 @@ class Rulebook:
             compiled = []
             for rule, end in zip(ordered, ends, strict=True):
                 try:
-                    compiled.append(compile_rule(rule, catalogue, parameters, end))
+                    compiled.append(compile_rule(rule, catalogue, parameters, end, (replaced_in or {}).get(key, ())))
                 except DocumentError as error:
                     problems += [Problem(f"{key} {rule.version} {problem.path}", problem.found, problem.expected)
                                  for problem in error.problems]

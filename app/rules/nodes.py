@@ -323,12 +323,20 @@ def limits(tables: Sequence[LimitTable], by: str | None, reading: Reading, scope
 
 @dataclass(frozen=True, eq=False)
 class Everywhere(Leaf):
-    """The household lives in the programme's area on the day (geography, not criteria)."""
+    """The household lives in the programme's area on the day (geography, not criteria).
+
+    ``except_in`` are municipalities whose own programme takes the place of this one.
+    """
 
     area: str
+    except_in: tuple[str, ...] = ()
 
     def judge(self, reading: Reading) -> Verdicts:
-        return reading.moment.covered(self.area)
+        covered = reading.moment.covered(self.area)
+        if not self.except_in:
+            return covered
+        codes = reading.moment.codes()
+        return np.where(np.isin(codes, [int(code) for code in self.except_in]), np.int8(NO), covered)
 
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         sets, days = reading.population.residence.change_days()

@@ -1,0 +1,206 @@
+"""Phrases: the words of a language as a value, and the sentences of conditions put together from them.
+
+The caller reads ``templates/phrases/<language>.yaml`` and passes the mapping; labels of facts come from the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.calendar.day_numbers import date_of
+from app.calendar.spans import Span
+from app.rules import criteria
+from app.rules.facts import Fact, FactCatalogue
+from app.rules.nodes import Compared, Everywhere, Group, Negation, Node, Open, Season, Window
+from app.rules.parameters import Parameters
+from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """The words of one language (``ja``, ``ja-easy`` or ``en``), and the labels they speak about."""
+
+    language: str
+    words: Mapping[str, Any]
+    catalogue: FactCatalogue
+    parameters: Parameters
+
+    def say(self, key: str, /, **values: Any) -> str:
+        """A phrase with its places filled; ``a.b`` goes into a group. Raises ``KeyError`` for a missing phrase."""
+        phrase: Any = self.words
+        for step in key.split("."):
+            phrase = phrase[step]
+        return str(phrase).format(**values)
+
+    def label(self, path: str) -> str:
+        """The label of a fact, or of something that is asked but is no fact of the catalogue."""
+        fact = self.catalogue.get(path)
+        if fact is not None:
+            return fact.label.in_language(self.language)
+        owner, _, name = path.partition(".")
+        if name in self.words["lists"]:
+            return self.say(f"lists.{name}")
+        if name.startswith(("receives.", "received_elsewhere.")):
+            return self.say("answers_fact", programme=name.split(".", 1)[1])
+        return self.say("residence_fact" if owner == "residence" else "municipality_fact")
+
+    def day(self, number: int) -> str:
+        """A date in words."""
+        day = date_of(number)
+        return self.say("date", year=day.year, month=day.month, day=day.day)
+
+    def value(self, fact: Fact, value: Any) -> str:
+        """A stored value in words: yes/no, a choice's label, a date, yen, or a number with its unit."""
+        if fact.type == "bool":
+            return self.say("yes_value" if value else "no_value")
+        if fact.type == "choice":
+            return list(fact.choices.values())[int(value)].in_language(self.language)
+        if fact.type == "date":
+            return self.day(int(value))
+        number = f"{int(value):,}"
+        if fact.type == "yen":
+            return self.say("yen", number=number)
+        return self.say("number", number=number, unit=fact.unit.in_language(self.language) if fact.unit else "")
+
+    def join(self, parts: list[str], separator: str = "list_separator") -> str:
+        """A list in words."""
+        return str(self.words[separator]).join(parts)
+
+    def span(self, span: Span, of_age: bool = False) -> str:
+        """A span in words: 3歳, 90か月, 24週, 22日前."""
+        if not span.in_days:
+            years, months = divmod(span.months, 12)
+            parts = [self.say("span.age" if of_age else "span.years", n=years)] if years else []
+            return "".join([*parts, self.say("span.months", n=months)] if months else parts)
+        weeks, days = divmod(abs(span.days), 7)
+        text = self.say("span.days", n=abs(span.days)) if days or not weeks else self.say("span.weeks", n=weeks)
+        return self.say("span.before", span=text) if span.days < 0 else text
+
+
+def condition(node: Node, phrases: Phrases) -> str:
+    """What a node asks, in words, without the parts below it."""
+    if isinstance(node, Everywhere):
+        return phrases.say("area")
+    if isinstance(node, Group):
+        return phrases.say("any" if node.largest else "all")
+    if isinstance(node, Negation):
+        return phrases.say("not")
+    if isinstance(node, Open):
+        return phrases.say("judgement", text=node.source.judgement.in_language(phrases.language))
+    if isinstance(node, Quantifier):
+        return _quantifier(node, phrases)
+    if isinstance(node, Ranked):
+        bounds = _bounds("rank", node.low, node.high, phrases)
+        return phrases.say("rank" if node.among else "rank_any", bounds=bounds)
+    if isinstance(node, Season):
+        return _season(node, phrases)
+    if isinstance(node, Window):
+        return _window(node, phrases)
+    if isinstance(node, Answered):
+        return phrases.say(node.question, programme=node.programme)
+    if isinstance(node, LivedOn | Resided):
+        return _residence(node, phrases)
+    return _test(node, phrases)
+
+
+def _quantifier(node: Quantifier, phrases: Phrases) -> str:
+    people = phrases.say(f"people.{node.kind}")
+    if node.quantifier == "count":
+        bounds = _bounds("bounds", node.low, node.high, phrases)
+        return phrases.say("count" if node.where else "count_any", people=people, bounds=bounds)
+    key = "some_any" if node.quantifier == "some" and node.where is None else node.quantifier
+    return phrases.say(key, people=people)
+
+
+def _bounds(prefix: str, low: int | None, high: int | None, phrases: Phrases) -> str:
+    if low is not None and low == high:
+        return phrases.say(f"{prefix}_is", n=low)
+    if low is not None and high is not None:
+        return phrases.say(f"{prefix}_between", n=low, m=high)
+    return phrases.say(f"{prefix}_at_least", n=low) if low is not None else phrases.say(f"{prefix}_at_most", n=high)
+
+
+def _season(node: Season, phrases: Phrases) -> str:
+    if node.yearly is not None:
+        start, end = (phrases.say("month_day", month=place // 100, day=place % 100) for place in node.yearly)
+        return phrases.say("each_year", **{"from": start, "until": end})
+    return phrases.say("on", days=days_in_words(node.first_day, node.last_day, phrases))
+
+
+def days_in_words(first: int | None, last: int | None, phrases: Phrases) -> str:
+    """From … to …, either end open."""
+    if first is not None and last is not None:
+        return phrases.say("in_force", **{"from": phrases.day(first), "until": phrases.day(last)})
+    if first is not None:
+        return phrases.say("in_force_from", **{"from": phrases.day(first)})
+    return phrases.say("in_force_until", until=phrases.day(last or 0))
+
+
+def _window(node: Window, phrases: Phrases) -> str:
+    source, fact = node.source, phrases.label(node.fact)
+    if isinstance(source, criteria.FiscalYearEnd):
+        key = "fiscal_year_end" if source.from_age is None else "fiscal_year_between"
+        return phrases.say(key, fact=fact, age=source.of_age, from_age=source.from_age)
+    age = node.fact.endswith(".birth_date")
+    opens = closes = ""
+    if source.from_ is not None:
+        key = "opens_now" if source.from_ == Span() else f"opens_{source.from_reckoning}"
+        opens = phrases.say(key, span=phrases.span(source.from_, age))
+    if source.until is not None:
+        closes = phrases.say(f"closes_{source.until_reckoning}", span=phrases.span(source.until, age))
+        if source.until_end_of is not None:
+            closes = phrases.say(f"until_end_of_{source.until_end_of}", closes=closes)
+    return phrases.say("window", fact=fact, opens=opens, closes=closes)
+
+
+def _residence(node: LivedOn | Resided, phrases: Phrases) -> str:
+    fact = None if node.date_fact is None else phrases.label(node.date_fact)
+    if isinstance(node, Resided):
+        return phrases.say("resided" if fact is None else "resided_by", span=phrases.span(node.span), fact=fact)
+    return phrases.say("resident_month_start" if fact is None else "resident_on", fact=fact)
+
+
+def _test(node: Node, phrases: Phrases) -> str:
+    source = node.source
+    fact = phrases.catalogue[source.fact]
+    label = fact.label.in_language(phrases.language)
+    if source.is_ is not None:
+        if fact.type == "bool":
+            return phrases.say("fact_true" if source.is_ else "fact_false", fact=label)
+        return phrases.say("fact_is", fact=label, value=_literal(fact, source.is_, phrases))
+    if source.in_ is not None:
+        return phrases.say("fact_in", fact=label,
+                           values=phrases.join([_literal(fact, value, phrases) for value in source.in_]))
+    if source.from_ is not None or source.until is not None:
+        return _dates(source, label, phrases)
+    bounds = []
+    for word in ("at_least", "over", "at_most", "under"):
+        limit = getattr(source, word)
+        if limit is not None and (not isinstance(node, Compared) or not isinstance(limit, int)):
+            bounds.append(phrases.say(word, fact=label, limit=_limit(fact, limit, phrases)))
+    return phrases.join(bounds)
+
+
+def _literal(fact: Fact, value: Any, phrases: Phrases) -> str:
+    if fact.type == "choice":
+        return fact.choices[value].in_language(phrases.language)
+    return phrases.value(fact, value)
+
+
+def _limit(fact: Fact, limit: Any, phrases: Phrases) -> str:
+    if isinstance(limit, int):
+        return _literal(fact, limit, phrases) if fact.type == "choice" else phrases.value(fact, limit)
+    label = phrases.parameters[limit.parameter].label.in_language(phrases.language)
+    if limit.by is None:
+        return phrases.say("parameter", parameter=label)
+    return phrases.say("parameter_by", parameter=label, by=phrases.label(limit.by))
+
+
+def _dates(source: Any, label: str, phrases: Phrases) -> str:
+    first, last = (None if day is None else phrases.say("date", year=day.year, month=day.month, day=day.day)
+                   for day in (source.from_, source.until))
+    kind = "between" if first and last else "from" if first else "until"
+    prefix = "born" if source.fact == "child.birth_date" else "date"
+    return phrases.say(f"{prefix}_{kind}", fact=label, **{"from": first, "until": last})

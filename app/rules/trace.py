@@ -1,0 +1,256 @@
+"""The trace of one verdict: the same nodes, evaluated on one household, with every part kept.
+
+From it come the facts that would decide (most decisive first), the explanation, and whether only a human's judgement
+is left open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.rules.columns import NO, UNKNOWN, YES
+from app.rules.money import TermNode
+from app.rules.nodes import Everywhere, Group, Negation, Node, Open, bounded
+from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
+from app.rules.reading import CLAIMANT_INCOME, Reading
+
+LISTS = {"guardian": "guardians", "child": "children", "pregnancy": "pregnancies", "co_resident": "co_residents"}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A fact that is not known. ``fact`` is its path (or household.municipality, residence.from, household.children …);
+
+    ``subject`` is whose it is, such as ``child:c1`` or ``household``.
+    """
+
+    fact: str
+    subject: str
+    declined: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One node's verdict for one subject. ``person`` is set on the parts of a quantifier or a rank."""
+
+    node: Node
+    verdict: int
+    kind: str
+    row: int
+    parts: tuple[Trace, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    join: Callable[[list[int]], int] | None = None
+    person: str | None = None
+
+    def leaves(self) -> Iterator[Trace]:
+        """Traces without parts."""
+        if not self.parts:
+            yield self
+        for part in self.parts:
+            yield from part.leaves()
+
+    def verdict_with(self, replace: Callable[[Trace], int | None]) -> int:
+        """The verdict if some leaves had another one; ``replace`` gives None where a leaf stays."""
+        if not self.parts or self.join is None:
+            replaced = replace(self)
+            return self.verdict if replaced is None else replaced
+        own = replace(self)
+        return own if own is not None else self.join([part.verdict_with(replace) for part in self.parts])
+
+
+def subject_name(reading: Reading, kind: str, row: int) -> str:
+    """``household``, or ``child:c1``."""
+    return kind if kind == "household" else f"{kind}:{reading.population.people[kind].ids[row]}"
+
+
+def trace(node: Node, reading: Reading, kind: str, row: int) -> Trace:
+    """Trace a node for one row of a kind, in a population of any size (one household is quickest)."""
+    household = int(reading.population.people[kind].household[row])
+    own_row = row if node.scope == kind else household
+    scope = kind if node.scope == kind else node.scope
+    verdict = int(node.verdicts(reading)[own_row])
+    if isinstance(node, Group):
+        parts = tuple(trace(part, reading, kind, row) for part in node.members)
+        return Trace(node, verdict, scope, own_row, parts, (), max if node.largest else min)
+    if isinstance(node, Negation):
+        return Trace(node, verdict, scope, own_row, (trace(node.inner, reading, kind, row),), (),
+                     lambda inner: 2 - inner[0])
+    if isinstance(node, Quantifier):
+        return _quantifier(node, reading, verdict, household)
+    if isinstance(node, Ranked):
+        return _ranked(node, reading, verdict, own_row)
+    missing = tuple(_missing(node, reading, scope, own_row)) if verdict == UNKNOWN else ()
+    return Trace(node, verdict, scope, own_row, (), missing)
+
+
+def _people(node: Quantifier | Ranked, kind: str, inner: Node | None, reading: Reading, household: int,
+            without: int = -1) -> tuple[Trace, ...]:
+    people = reading.population.people[kind]
+    if inner is None:
+        return ()
+    traces = []
+    for row in range(int(people.offsets[household]), int(people.offsets[household + 1])):
+        if row != without:
+            part = trace(inner, reading, kind, row)
+            traces.append(Trace(part.node, part.verdict, part.kind, part.row, part.parts, part.missing, part.join,
+                                subject_name(reading, kind, row)))
+    return tuple(traces)
+
+
+def _quantifier(node: Quantifier, reading: Reading, verdict: int, household: int) -> Trace:
+    listed = bool(reading.population.people[node.kind].listed[household])
+    missing = () if listed else (Missing(f"household.{LISTS[node.kind]}", "household"),)
+    parts = _people(node, node.kind, node.where, reading, household)
+
+    def join(verdicts: list[int]) -> int:
+        if node.quantifier == "count":
+            found = np.asarray(verdicts)
+            sure, possible = np.asarray([(found == YES).sum()]), np.asarray([(found >= UNKNOWN).sum()])
+            return int(bounded(sure, possible, node.low, node.high)[0])
+        return max(verdicts) if node.quantifier == "some" else min(verdicts)
+
+    return Trace(node, verdict, "household", household, parts, missing if verdict == UNKNOWN else (),
+                 join if parts else None)
+
+
+def _ranked(node: Ranked, reading: Reading, verdict: int, row: int) -> Trace:
+    people = reading.population.people["child"]
+    household = int(people.household[row])
+    births = reading.column("child.birth_date")
+    siblings = [other for other in range(int(people.offsets[household]), int(people.offsets[household + 1]))
+                if other != row]
+    ahead = []
+    for other in siblings:
+        mine, theirs = (births.values[row], people.id_rank[row]), (births.values[other], people.id_rank[other])
+        known = births.known[row] and births.known[other]
+        ahead.append((YES if theirs < mine else NO) if known else UNKNOWN)
+    parts = _people(node, "child", node.among, reading, household, without=row)
+
+    def join(verdicts: list[int]) -> int:
+        counted = np.minimum(np.asarray(ahead), np.asarray(verdicts))
+        sure, possible = np.asarray([1 + (counted == YES).sum()]), np.asarray([1 + (counted >= UNKNOWN).sum()])
+        return int(bounded(sure, possible, node.low, node.high)[0])
+
+    unknown_births = [other for other in (row, *siblings) if not births.known[other]]
+    missing = tuple(_fact_missing("child.birth_date", reading, "child", other) for other in unknown_births)
+    return Trace(node, verdict, "child", row, parts, missing if verdict == UNKNOWN else (), join if parts else None)
+
+
+def _missing(node: Node, reading: Reading, kind: str, row: int) -> Iterator[Missing]:
+    """What an undetermined leaf lacks."""
+    if isinstance(node, Everywhere):
+        yield Missing("household.municipality", "household")
+    elif isinstance(node, Answered):
+        fact = f"household.{node.question}.{node.programme}"
+        declined = reading.population.declined(fact, int(reading.population.people[kind].household[row]))
+        yield Missing(fact, "household", declined)
+    for path in node.reads:
+        yield from _missing_fact(path, reading, kind, row)
+    if isinstance(node, LivedOn | Resided):
+        unknown_date = node.date_fact is not None and not reading.at(node.date_fact, kind).known[row]
+        if not unknown_date:
+            yield Missing("residence.from", "household")
+
+
+def missing_of_term(term: TermNode, reading: Reading, kind: str, row: int) -> tuple[Missing, ...]:
+    """The facts a figure lacks."""
+    own = () if term.fact is None else (term.fact,)
+    found = [missing for path in own for missing in _missing_fact(path, reading, kind, row)]
+    if term.where is not None:
+        household = int(reading.population.people[kind].household[row])
+        people = reading.population.people["child"]
+        for child in range(int(people.offsets[household]), int(people.offsets[household + 1])):
+            found += decisive(trace(term.where, reading, "child", child))
+    for part in term.inner:
+        found += missing_of_term(part, reading, kind, row)
+    return tuple(dict.fromkeys(found))
+
+
+def _missing_fact(path: str, reading: Reading, kind: str, row: int) -> Iterator[Missing]:
+    owner = path.split(".", 1)[0]
+    if reading.at(path, kind).known[row]:
+        return
+    if path in ("child.school_grade", "child.class_age"):
+        path = "child.birth_date"
+    if owner == kind:
+        yield _fact_missing(path, reading, kind, row)
+        return
+    household = int(reading.population.people[kind].household[row])
+    if owner == "household":
+        yield _fact_missing(path, reading, "household", household)
+    else:
+        yield from _claimant_missing(path, reading, household)
+
+
+def _claimant_missing(path: str, reading: Reading, household: int) -> Iterator[Missing]:
+    people = reading.population.people["guardian"]
+    if not people.listed[household] or people.offsets[household] == people.offsets[household + 1]:
+        yield Missing("household.guardians", "household")
+        return
+    claimant = int(reading.claimant_rows()[household])
+    if claimant >= 0:
+        yield _fact_missing(path, reading, "guardian", claimant)
+        return
+    income, candidates = reading.column(CLAIMANT_INCOME), reading.candidates()
+    for row in range(int(people.offsets[household]), int(people.offsets[household + 1])):
+        if candidates[row] and not income.known[row]:
+            yield _fact_missing(CLAIMANT_INCOME, reading, "guardian", row)
+
+
+def _fact_missing(path: str, reading: Reading, kind: str, row: int) -> Missing:
+    return Missing(path, subject_name(reading, kind, row), reading.population.declined(path, row))
+
+
+def decisive(root: Trace) -> tuple[Missing, ...]:
+    """The facts an undetermined verdict lacks, the most decisive first.
+
+    A fact is the more decisive the more of its two outcomes would settle the verdict on their own; then by place.
+    """
+    found: dict[Missing, list[Trace]] = {}
+    for node in _with_missing(root):
+        if node.verdict == UNKNOWN:
+            for missing in node.missing:
+                found.setdefault(missing, []).append(node)
+    scored = []
+    for place, (missing, nodes) in enumerate(found.items()):
+        mine = {id(node) for node in nodes}
+        outcomes = [root.verdict_with(lambda part, mine=mine, to=to: to if id(part) in mine else None)  # type: ignore[misc]
+                    for to in (NO, YES)]
+        scored.append((missing.declined, -sum(outcome != UNKNOWN for outcome in outcomes), place, missing))
+    relevant = [entry for entry in scored if _matters(root, found[entry[3]])]
+    return tuple(missing for _, _, _, missing in sorted(relevant, key=lambda entry: entry[:3]))
+
+
+def _with_missing(root: Trace) -> Iterator[Trace]:
+    if root.missing:
+        yield root
+    for part in root.parts:
+        yield from _with_missing(part)
+
+
+def _matters(root: Trace, nodes: list[Trace]) -> bool:
+    """Could these leaves still change the root, whatever the other unknown leaves turn out to be?"""
+    mine = {id(node) for node in nodes}
+    others: list[Callable[[Trace], int]] = [lambda part, to=to: to for to in (NO, UNKNOWN, YES)]  # type: ignore[misc]
+    for other in others:
+        outcomes = set()
+        for to in (NO, YES):
+            outcomes.add(root.verdict_with(
+                lambda part, to=to, other=other: to if id(part) in mine  # type: ignore[misc]
+                else other(part) if part.verdict == UNKNOWN and (not part.parts or part.join is None) else None))
+        if len(outcomes) > 1:
+            return True
+    return False
+
+
+def only_by_judgement(root: Trace) -> bool:
+    """Is the verdict open through a human's judgement alone?"""
+    if root.verdict != UNKNOWN or not any(isinstance(leaf.node, Open) for leaf in root.leaves()):
+        return False
+    for to in (NO, YES):
+        if root.verdict_with(lambda part, to=to: to if isinstance(part.node, Open) else None) == UNKNOWN:  # type: ignore[misc]
+            return False
+    return True
