@@ -9,16 +9,16 @@ from app.sandbox.servers import Sandbox, sandbox
 
 
 @pytest.fixture(scope="package")
-def servers() -> Iterator[Sandbox]:
+def stand_ins() -> Iterator[Sandbox]:
     with sandbox() as running:
         yield running
 
 
 @pytest.fixture
-def world(servers: Sandbox) -> Sandbox:
-    servers.forget()
-    servers.partner_app.secrets.clear()
-    return servers
+def world(stand_ins: Sandbox) -> Sandbox:
+    stand_ins.forget()
+    stand_ins.partner_app.secrets.clear()
+    return stand_ins
 
 
 @pytest.fixture

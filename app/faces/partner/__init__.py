@@ -16,6 +16,7 @@ from app.faces.partner import (
     event_api,
     event_pages,
     key_pages,
+    openapi,
     sign_in_pages,
 )
 
@@ -23,6 +24,7 @@ routers: tuple[APIRouter, ...] = (
     event_api.router,
     endpoint_api.router,
     delivery_api.router,
+    openapi.router,
     sign_in_pages.router,
     endpoint_pages.router,
     delivery_pages.router,

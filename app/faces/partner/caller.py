@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.faces.partner.views import PROBLEMS
@@ -54,4 +55,15 @@ Caller = Annotated[CallingPartner, Security(calling_partner)]
 
 def api_router(tag: str) -> APIRouter:
     """Return a router for a part of the API: its routes answer errors as problem+json and need no form token."""
-    return APIRouter(prefix=PREFIX, tags=[tag], dependencies=[without_form("API key")], responses=PROBLEMS)
+    return APIRouter(
+        prefix=PREFIX,
+        tags=[tag],
+        dependencies=[without_form("API key")],
+        responses=PROBLEMS,
+        generate_unique_id_function=operation_name,
+    )
+
+
+def operation_name(route: APIRoute) -> str:
+    """Name an operation of the OpenAPI document after its function, so that generated clients read well."""
+    return route.name

@@ -10,6 +10,7 @@ from app.faces.partner.caller import Caller, api_router
 from app.faces.partner.sending import send_ping
 from app.faces.partner.views import (
     CONFLICT,
+    NO_JSON,
     NOT_FOUND,
     DeliveryMade,
     EndpointChange,
@@ -36,7 +37,7 @@ def list_endpoints(caller: Caller) -> EndpointList:
         return EndpointList(endpoints=[EndpointView.of(row) for row in rows])
 
 
-@router.post("/endpoints", status_code=201, response_model=EndpointWithSecret, responses=CONFLICT)
+@router.post("/endpoints", status_code=201, response_model=EndpointWithSecret, responses={**NO_JSON, **CONFLICT})
 def register_endpoint(caller: Caller, once: Once, wanted: NewEndpoint) -> Response:
     """Register an endpoint. The answer shows its secret, this once."""
 
@@ -53,7 +54,7 @@ def show_endpoint(caller: Caller, endpoint_id: uuid.UUID) -> EndpointView:
         return EndpointView.of(endpoints.endpoint_by_id(session, caller.partner_id, endpoint_id))
 
 
-@router.patch("/endpoints/{endpoint_id}", responses={**NOT_FOUND, **CONFLICT})
+@router.patch("/endpoints/{endpoint_id}", responses={**NO_JSON, **NOT_FOUND, **CONFLICT})
 def change_endpoint(caller: Caller, endpoint_id: uuid.UUID, change: EndpointChange) -> EndpointView:
     """Change an endpoint's address or event types, stop sending to it, or resume."""
     with app_session(caller.context) as session:
@@ -78,7 +79,7 @@ def remove_endpoint(caller: Caller, endpoint_id: uuid.UUID) -> None:
     "/endpoints/{endpoint_id}/secret-rotations",
     status_code=201,
     response_model=EndpointWithSecret,
-    responses={**NOT_FOUND, **CONFLICT},
+    responses={**NO_JSON, **NOT_FOUND, **CONFLICT},
 )
 def rotate_secret(caller: Caller, once: Once, endpoint_id: uuid.UUID, wanted: RotationWanted) -> Response:
     """Make a new secret. For 24 hours both sign, unless the old one is to end immediately."""

@@ -1,16 +1,13 @@
-"""`/partner/v1/event-types` and the API's own description: readable without a key."""
+"""`/partner/v1/event-types`: the catalogue of events, readable without a key."""
 
 from fastapi import APIRouter
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
-from app.faces.partner.caller import PREFIX
-from app.faces.partner.openapi import openapi_document
-from app.faces.partner.views import NOT_FOUND, EventTypeList, EventTypeView
+from app.faces.partner.caller import PREFIX, operation_name
+from app.faces.partner.views import NOT_FOUND, PROBLEMS, EventTypeList, EventTypeView
 from app.partners.events import EVENT_TYPES, example_of, json_schema
 from app.web.access import Anyone
 
-router = APIRouter(prefix=PREFIX, tags=["events"], dependencies=[Anyone])
+router = APIRouter(prefix=PREFIX, tags=["events"], dependencies=[Anyone], generate_unique_id_function=operation_name)
 
 
 @router.get("/event-types")
@@ -19,16 +16,10 @@ def list_event_types() -> EventTypeList:
     return EventTypeList(event_types=[_view(event_type) for event_type in EVENT_TYPES])
 
 
-@router.get("/event-types/{event_type}", responses=NOT_FOUND)
+@router.get("/event-types/{event_type}", responses={**NOT_FOUND, 422: PROBLEMS[422]})
 def show_event_type(event_type: str) -> EventTypeView:
     """Show one type of event."""
     return _view(event_type)
-
-
-@router.get("/openapi.json", include_in_schema=False)
-def show_openapi(request: Request) -> Response:
-    """Return the description of this API (OpenAPI 3.1)."""
-    return JSONResponse(openapi_document(request.app.routes))
 
 
 def _view(event_type: str) -> EventTypeView:

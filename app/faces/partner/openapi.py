@@ -1,17 +1,21 @@
 """The API's description (OpenAPI 3.1): paths from the routes, webhooks from the one schema source of the events."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
-from starlette.routing import BaseRoute
+from starlette.responses import JSONResponse, Response
 
+from app.faces.partner import delivery_api, endpoint_api, event_api
 from app.faces.partner.caller import PREFIX
 from app.faces.partner.views import ProblemView
 from app.partners.events import EVENT_TYPES, example_of
 from app.platform.settings import settings
+from app.web.access import Anyone
 
+router = APIRouter(prefix=PREFIX, dependencies=[Anyone], include_in_schema=False)
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "Events for apps that parents use. Bodies are thin: they never hold a name, a birth date, an income or a reason. "
@@ -24,18 +28,21 @@ _HEADERS = {
 }
 
 
-def openapi_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
-    """Return the description of the API.
+@router.get("/openapi.json")
+def show_openapi() -> Response:
+    """Return the description of this API."""
+    return JSONResponse(openapi_document(settings().public_url.rstrip("/")))
 
-    Args:
-        routes: of the application; those outside the API are left out.
-    """
+
+@lru_cache
+def openapi_document(server: str) -> dict[str, Any]:
+    """Return the description of the API as served from an address."""
     document = get_openapi(
         title="Todoke partner API",
         version="1.0.0",
         description=_DESCRIPTION,
-        routes=[route for route in routes if getattr(route, "path", "").startswith(PREFIX)],
-        servers=[{"url": settings().public_url.rstrip("/")}],
+        routes=[route for part in (event_api, endpoint_api, delivery_api) for route in part.router.routes],
+        servers=[{"url": server}],
     )
     models = [(model, "serialization") for model in (*EVENT_TYPES.values(), ProblemView)]
     _keys, made = models_json_schema(models, ref_template=_REFERENCE)

@@ -208,5 +208,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: _problem("Something in the request is wrong."),
     429: _problem("Too many requests; wait as long as Retry-After says."),
 }
+NO_JSON: dict[int | str, dict[str, Any]] = {400: _problem("The body is not UTF-8 text.")}
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _problem("There is no such thing, or it is not yours.")}
 CONFLICT: dict[int | str, dict[str, Any]] = {409: _problem("The state of the thing does not allow it.")}
