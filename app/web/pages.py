@@ -10,20 +10,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.platform import clock
+from app.platform.rendering import japanese_date, phrases
 from app.platform.settings import settings
 from app.web.access import signed_in
 from app.web.browser import keep_browser_token
 from app.web.csrf import FIELD, csrf_token
 
 STATIC_DIRECTORY = Path(__file__).parent / "static"
-_WEEKDAYS = "月火水木金土日"
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
@@ -90,17 +89,12 @@ def phrase(key: str) -> str:
     Raises:
         KeyError: the catalogue does not have it.
     """
-    return _phrases(settings().template_directory)[key]
+    return phrases("phrases/web")[key]
 
 
-def japanese_date(day: dt.date) -> str:
-    """2026-12-07 → 2026年12月7日(月)."""
-    return f"{day.year}年{short_date(day)}"
-
-
-def short_date(day: dt.date) -> str:
+def short_date(day: dt.date | str) -> str:
     """2026-12-07 → 12月7日(月)."""
-    return f"{day.month}月{day.day}日({_WEEKDAYS[day.weekday()]})"
+    return japanese_date(day).partition("年")[2]
 
 
 def yen(amount: int) -> str:
@@ -116,8 +110,3 @@ def _finished(request: Request, response: Response) -> Response:
 @lru_cache
 def _digest(path: str) -> str:
     return hashlib.sha256((STATIC_DIRECTORY / path).read_bytes()).hexdigest()[:16]
-
-
-@lru_cache
-def _phrases(directory: Path) -> dict[str, str]:
-    return yaml.safe_load((directory / "phrases" / "web.yaml").read_text(encoding="utf-8"))

@@ -6,4 +6,24 @@ faces' pages, rules, wording of notices.
 
 from fastapi import APIRouter
 
-routers: tuple[APIRouter, ...] = ()
+from app.faces.parent import (
+    consent_pages,
+    contact_pages,
+    entering_pages,
+    family_pages,
+    inbox_pages,
+    open_pages,
+    question_pages,
+    sign_in_pages,
+)
+
+routers: tuple[APIRouter, ...] = (
+    entering_pages.router,
+    inbox_pages.router,
+    question_pages.router,
+    family_pages.router,
+    consent_pages.router,
+    contact_pages.router,
+    sign_in_pages.router,
+    open_pages.router,
+)

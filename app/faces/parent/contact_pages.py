@@ -1,0 +1,111 @@
+"""The address that notices go to: given by a guardian, confirmed by a code before anything personal is sent."""
+
+import uuid
+
+from fastapi import APIRouter
+from sqlmodel import select
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.faces.parent.forms import CodeForm, EmailForm
+from app.households import consent
+from app.households.contacts import add_email, address_of, confirm
+from app.households.tables import ContactPoint
+from app.platform import bell
+from app.platform.database import app_session
+from app.platform.errors import NotFound
+from app.safeguards.confirmation import send_code
+from app.web.access import Household
+from app.web.browser import browser_token
+from app.web.forms import Filled, Submitted, fill
+from app.web.pages import page, see_other
+from app.web.rate_limits import RateLimit
+
+router = APIRouter()
+_sending = RateLimit(times=5, seconds=1800)
+_trying = RateLimit(times=15, seconds=1800)
+
+
+@router.get("/contact")
+def contacts(request: Request, actor: Household) -> Response:
+    """Show this guardian's own addresses and the form for a new one."""
+    with app_session(actor.context) as session:
+        query = select(ContactPoint).where(
+            ContactPoint.household_id == actor.household_id, ContactPoint.guardian == actor.guardian
+        )
+        known = [
+            (address_of(row), row.confirmed_at is not None and row.suspended_at is None)
+            for row in session.exec(query)
+            if row.kind == "email"
+        ]
+    return _address_page(request, Filled(), known=known)
+
+
+@router.post("/contact")
+def add(request: Request, actor: Household, form: Submitted) -> Response:
+    """Store the address, unconfirmed, and send a code to it."""
+    filled = fill(EmailForm, form)
+    if filled.value is None:
+        return _address_page(request, filled, status=422)
+    _sending.count(str(actor.household_id))
+    with app_session(actor.context) as session:
+        contact = add_email(session, actor.household_id, actor.guardian, filled.value.email)
+        send_code(session, contact, browser_token(request))
+        session.commit()
+    bell.ring_dispatch()
+    return see_other(request, f"/contact/{contact.id}")
+
+
+@router.get("/contact/{contact_id}")
+def ask_code(request: Request, actor: Household, contact_id: uuid.UUID) -> Response:
+    """Ask for the code."""
+    return _code_page(request, contact_id, _address(actor, contact_id), Filled())
+
+
+@router.post("/contact/{contact_id}")
+def take_code(request: Request, actor: Household, contact_id: uuid.UUID, form: Submitted) -> Response:
+    """Confirm the address; from now on notices may go to it."""
+    filled = fill(CodeForm, form)
+    address = _address(actor, contact_id)
+    if filled.value is not None:
+        _trying.count(str(actor.household_id))
+        with app_session(actor.context) as session:
+            confirmed = confirm(session, contact_id, filled.value.code, browser_token(request))
+            if confirmed:
+                consent.give(
+                    session,
+                    actor.household_id,
+                    ["channel:email"],
+                    language="ja",
+                    by=actor.name,
+                    source="contact page",
+                )
+            session.commit()  # a wrong code counts as an attempt
+        if confirmed:
+            bell.ring(bell.RELEASE)
+            return see_other(request, "/home?done=email")
+        filled.refuse("code", "error.code")
+    return _code_page(request, contact_id, address, filled, status=422)
+
+
+def _address(actor: Household, contact_id: uuid.UUID) -> str:
+    with app_session(actor.context) as session:
+        contact = session.get(ContactPoint, contact_id)
+        if contact is None or contact.guardian != actor.guardian:
+            raise NotFound("this address is not stored, or belongs to another guardian")
+        return address_of(contact)
+
+
+def _address_page(
+    request: Request, filled: Filled[EmailForm], status: int = 200, known: list[tuple[str, bool]] | None = None
+) -> Response:
+    text = consent.texts()["purposes"]["channel:email"]
+    return page(request, "parent/contact.html", filled=filled, status=status, known=known or [], text=text)
+
+
+def _code_page(
+    request: Request, contact_id: uuid.UUID, address: str, filled: Filled[CodeForm], status: int = 200
+) -> Response:
+    return page(
+        request, "parent/contact_code.html", status=status, contact_id=contact_id, address=address, filled=filled
+    )

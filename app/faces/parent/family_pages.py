@@ -1,0 +1,122 @@
+"""ご家庭: what a family told us, and changing it. A form filled in beside another one loses nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.permissions import Actor
+from app.faces.parent import questions
+from app.faces.parent.forms import MOST_PEOPLE, FamilyForm, family_form_of, read_family_form
+from app.households.profiles import read_document, save_document
+from app.platform import bell, clock
+from app.platform.database import app_session
+from app.platform.errors import Conflict
+from app.registry.loading import Registry
+from app.web.access import Household
+from app.web.dates import DateParts
+from app.web.forms import Submitted
+from app.web.pages import page, see_other
+from app.web.published import registry_now
+
+router = APIRouter()
+
+
+@router.get("/family")
+def family(request: Request, actor: Household) -> Response:
+    """Show the facts that the family told, each with the way to change it."""
+    with app_session(actor.context) as session:
+        stored = read_document(session, actor.household_id)
+        registry = registry_now(session)
+        everything = questions.all_questions(session, actor, registry, stored.document)
+    return page(
+        request,
+        "parent/family.html",
+        document=stored.document,
+        municipality=_municipality_name(registry, stored.document),
+        told=questions.told(everything, stored.document),
+        saved=request.query_params.get("done") == "saved",
+    )
+
+
+@router.get("/family/edit")
+def edit_family(request: Request, actor: Household) -> Response:
+    """Show the form with what is stored."""
+    with app_session(actor.context) as session:
+        stored = read_document(session, actor.household_id)
+    return _form_page(request, actor, family_form_of(stored.document), stored.version)
+
+
+@router.post("/family/edit")
+def save_family(request: Request, actor: Household, form: Submitted) -> Response:
+    """Save the form, unless another one was saved since it was opened: then show both."""
+    given = read_family_form(form)
+    version = int(str(form.get("version", "0"))) if str(form.get("version", "0")).isdecimal() else 0
+    if form.get("step") == "more" and len(given.births) < MOST_PEOPLE:
+        given.births.append(DateParts())
+        return _form_page(request, actor, given, version)
+    with app_session(actor.context) as session:
+        if not given.check(registry_now(session).municipalities, clock.today()):
+            return _form_page(request, actor, given, version, status=422)
+        stored = read_document(session, actor.household_id)
+        wanted = given.document(stored.document)
+        if stored.version != version and _same_answers(wanted, stored.document):
+            return see_other(request, "/family?done=saved")
+        if stored.version != version:
+            return _form_page(request, actor, given, stored.version, status=409, newer=family_form_of(stored.document))
+        try:
+            save_document(
+                session,
+                actor.household_id,
+                wanted,
+                expected_version=stored.version,
+                source="parent",
+                by=actor.name,
+            )
+        except Conflict:
+            session.rollback()
+            stored = read_document(session, actor.household_id)
+            return _form_page(request, actor, given, stored.version, status=409, newer=family_form_of(stored.document))
+        session.commit()
+    bell.ring(bell.MATCH)
+    return see_other(request, "/family?done=saved")
+
+
+def _form_page(
+    request: Request,
+    actor: Actor,
+    family: FamilyForm,
+    version: int,
+    status: int = 200,
+    newer: FamilyForm | None = None,
+) -> Response:
+    with app_session(actor.context) as session:
+        registry = registry_now(session)
+    return page(
+        request,
+        "parent/family_edit.html",
+        status=status,
+        family=family,
+        version=version,
+        newer=newer,
+        homes=registry.municipalities.where_people_live(),
+        names={one.code: one.name for one in registry.municipalities},
+    )
+
+
+def _same_answers(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+    """Compare what the form asks for; a second press of the same button wants what is stored already."""
+
+    def asked(document: Mapping[str, Any]) -> Any:
+        births = sorted(person.get("birth_date", "") for person in document.get("children") or [])
+        dues = sorted(person.get("due_date", "") for person in document.get("pregnancies") or [])
+        return document.get("municipality"), births, dues
+
+    return asked(wanted) == asked(stored)
+
+
+def _municipality_name(registry: Registry, document: Mapping[str, Any]) -> str:
+    known = registry.municipalities.get(document.get("municipality", ""))
+    return known.name if known else ""

@@ -1,0 +1,165 @@
+"""今すること, all notices, one notice, and what became of it."""
+
+import uuid
+from typing import Any
+
+from fastapi import APIRouter
+from sqlmodel import Session, col, select
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.permissions import Actor
+from app.faces.parent import questions
+from app.faces.parent.coverage import own_programmes
+from app.households.contacts import usable_contacts
+from app.households.outcomes import current_outcomes, record_outcome, undo_outcome
+from app.households.tables import Household as HouseholdRow
+from app.matching.tables import Entitlement
+from app.notices import inbox
+from app.notices.tables import Notice
+from app.platform import bell, clock
+from app.platform.change_queue import Change
+from app.platform.database import app_session
+from app.platform.errors import NotFound
+from app.registry.loading import Registry
+from app.web.access import Household
+from app.web.forms import Submitted
+from app.web.pages import is_fragment_request, page, phrase, see_other
+from app.web.published import registry_now
+
+router = APIRouter()
+_MOST_LOOKS = 20
+
+
+@router.get("/home")
+def home(request: Request, actor: Household) -> Response:
+    """Show at most three things to do now."""
+    return page(request, "parent/home.html", **_home(actor, looks=0), done=request.query_params.get("done", ""))
+
+
+@router.get("/home/cards")
+def home_cards(request: Request, actor: Household, looks: int = 0) -> Response:
+    """Return the cards alone: what a page that waits for the first result asks for every few seconds."""
+    if not is_fragment_request(request):
+        return see_other(request, "/home")
+    return page(request, "parent/home_cards.html", **_home(actor, looks=min(max(looks, 0), _MOST_LOOKS) + 1))
+
+
+@router.get("/notices")
+def notices(request: Request, actor: Household, view: str = "soon") -> Response:
+    """Show the others: そのうち, 終わったこと, or all of them."""
+    if view not in ("soon", "done", "all"):
+        raise NotFound("expected view to be soon, done or all")
+    with app_session(actor.context) as session:
+        cards = inbox.all_notices(session, actor.household_id, clock.today())
+        now_cards = inbox.todo(session, actor.household_id, clock.today())
+    on_home = {card.notice_id for card in now_cards}
+    shown = {
+        "soon": [card for card in cards if not card.finished and card.notice_id not in on_home],
+        "done": [card for card in cards if card.finished],
+        "all": cards,
+    }
+    return page(
+        request, "parent/notices.html", view=view, cards=shown[view], counts={k: len(v) for k, v in shown.items()}
+    )
+
+
+@router.get("/notices/{notice_id}")
+def notice(request: Request, actor: Household, notice_id: uuid.UUID) -> Response:
+    """Show one notice; from now on it counts as read. A question leads to the page that asks it."""
+    with app_session(actor.context) as session:
+        row = _own(session, actor, notice_id)
+        shown = inbox.read_notice(session, actor.household_id, notice_id, clock.now().astimezone(clock.JAPAN))
+        question = _question_of(session, actor, row)
+        session.commit()
+    if row.kind == "question":
+        return see_other(request, f"/questions/{question}" if question else "/questions")
+    return page(request, "parent/notice.html", notice=shown, changed="")
+
+
+@router.post("/notices/{notice_id}/outcome")
+def tell_outcome(request: Request, actor: Household, notice_id: uuid.UUID, form: Submitted) -> Response:
+    """Record what became of a support, or take it back; reminders follow at once."""
+    outcome, reason = str(form.get("outcome", "")), str(form.get("reason", ""))[:40] or None
+    with app_session(actor.context) as session:
+        row = _own(session, actor, notice_id)
+        if outcome == "undo":
+            for known in current_outcomes(session, actor.household_id):
+                if (known.programme_key, known.subject) == (row.programme_key, row.subject):
+                    undo_outcome(session, known.id)
+        else:
+            record_outcome(
+                session,
+                actor.household_id,
+                row.programme_key,
+                row.subject,
+                outcome,
+                by=actor.name,
+                reason=reason if outcome == "told_not_eligible" else None,
+            )
+        session.commit()
+        shown = inbox.read_notice(session, actor.household_id, notice_id, clock.now().astimezone(clock.JAPAN))
+        session.commit()
+    bell.ring(bell.MATCH)
+    if is_fragment_request(request):
+        changed = phrase("outcome.undone" if outcome == "undo" else "outcome.kept")
+        return page(request, "parent/notice_outcome.html", notice=shown, changed=changed)
+    return see_other(request, f"/notices/{notice_id}#outcome")
+
+
+def _home(actor: Actor, looks: int) -> dict[str, Any]:
+    with app_session(actor.context) as session:
+        registry = registry_now(session)
+        household = session.get_one(HouseholdRow, actor.household_id)
+        document = questions.stored_document(session, actor).document
+        cards = inbox.todo(session, actor.household_id, clock.today())
+        waiting = questions.open_questions(session, actor, registry, document)
+        checking = _is_being_checked(session, actor)
+        reachable = bool(usable_contacts(session, household))
+        total = len(inbox.all_notices(session, actor.household_id))
+    return {
+        "cards": cards[:3],
+        "question": waiting[0] if waiting else None,
+        "checking": checking and looks < _MOST_LOOKS,
+        "slow": checking and looks >= _MOST_LOOKS,
+        "looks": looks,
+        "reachable": reachable,
+        "total": total,
+        **_coverage(registry, household.municipality_code),
+    }
+
+
+def _coverage(registry: Registry, code: str) -> dict[str, Any]:
+    known = registry.municipalities.get(code)
+    return {"own": own_programmes(registry, code), "municipality": known.name if known and code != "000000" else ""}
+
+
+def _is_being_checked(session: Session, actor: Actor) -> bool:
+    """Whether an evaluation, or planning what to say about it, is still to come for this household."""
+    change = select(Change.id).where(Change.household_id == actor.household_id)
+    fresh = select(Entitlement.id).where(
+        Entitlement.household_id == actor.household_id,
+        col(Entitlement.announced_at).is_(None),
+        Entitlement.verdict == "eligible",
+        Entitlement.announce_on <= clock.today(),
+    )
+    return session.exec(change.limit(1)).first() is not None or session.exec(fresh.limit(1)).first() is not None
+
+
+def _own(session: Session, actor: Actor, notice_id: uuid.UUID) -> Notice:
+    row = session.get(Notice, notice_id)
+    if row is None or row.guardian not in (None, actor.guardian):
+        raise NotFound("this notice does not exist, or not for this guardian")
+    return row
+
+
+def _question_of(session: Session, actor: Actor, row: Notice) -> str | None:
+    if row.kind != "question":
+        return None
+    registry = registry_now(session)
+    document = questions.stored_document(session, actor).document
+    wanted = row.content.get("asked_about"), row.content.get("fact")
+    for question in questions.open_questions(session, actor, registry, document):
+        if (question.subject, question.fact.path) == wanted:
+            return question.key
+    return None

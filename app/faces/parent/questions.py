@@ -1,0 +1,213 @@
+"""Which questions are worth a family's time, and putting an answer into its document.
+
+A question is asked only where its answer would change a result; each says how many programmes it decides. A category
+of facts that the family refused is never asked about; one it was never asked to share is asked for first.
+"""
+
+import copy
+import datetime as dt
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session, select
+from starlette.datastructures import FormData
+
+from app.accounts.permissions import Actor
+from app.faces.parent.answers import PEOPLE, about, in_words, owners, plain_value
+from app.households import consent
+from app.households.tables import HouseholdDocument
+from app.matching.tables import Entitlement
+from app.platform.sealing import blind_index
+from app.registry.loading import Registry
+from app.rules.documents import Place
+from app.rules.facts import DECLINED, Fact
+from app.web.dates import read_dates
+
+ATTRIBUTES = ("birth_date", "due_date")
+DONT_KNOW = "dont-know"
+_SHORT_SCALE = 10
+_DATED = ("guardian.income_after_deductions", "household.residence_tax_income_levy")
+"""Facts that belong to one calendar year and are unknown outside it."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One answer as a page lists it, with the key of the question that it answers."""
+
+    key: str
+    label: str
+    about: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question about one person or the household. `key` stands for it in addresses and says nothing."""
+
+    key: str
+    subject: str
+    fact: Fact
+    about: str
+    decides: tuple[str, ...]
+    consent: str
+
+    @property
+    def purpose(self) -> str:
+        """The consent under which the answer is used."""
+        return f"matching:{self.fact.consent}"
+
+    @property
+    def dated(self) -> bool:
+        """Whether the answer belongs to one calendar year."""
+        return self.fact.path in _DATED
+
+    @property
+    def scale(self) -> range | None:
+        """The few whole numbers there are to choose from, or None where a number is typed."""
+        low, high = self.fact.at_least or 0, self.fact.at_most
+        return range(low, high + 1) if self.fact.type == "int" and high and high <= _SHORT_SCALE else None
+
+
+class UnreadableAnswer(Exception):
+    """What was typed is no answer to this question; `key` names the phrase that says so."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def open_questions(session: Session, actor: Actor, registry: Registry, document: Mapping[str, Any]) -> list[Question]:
+    """Return the questions that would decide something, the most decisive first."""
+    decides: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in session.exec(select(Entitlement).where(Entitlement.household_id == actor.household_id)):
+        versions = registry.programmes.get(row.programme_key)
+        if not versions or row.answer.get("judgement_only"):
+            continue
+        for missing in row.answer.get("missing", ()):
+            decides[missing["subject"], missing["fact"]].add(versions[-1].name.ja)
+    found = [
+        question
+        for question in all_questions(session, actor, registry, document, decides)
+        if question.decides and question.consent in ("given", "")
+    ]
+    return sorted(found, key=lambda question: -len(question.decides))
+
+
+def all_questions(
+    session: Session,
+    actor: Actor,
+    registry: Registry,
+    document: Mapping[str, Any],
+    decides: Mapping[tuple[str, str], set[str]] | None = None,
+) -> list[Question]:
+    """Return every question that could be asked of this household, answered ones too, in the catalogue's order."""
+    answers = consent.current(session, actor.household_id, consent.TODOKE)  # type: ignore[arg-type]
+    states = {purpose: row.state for purpose, row in answers.items()}
+    return [
+        Question(
+            key=blind_index(f"{actor.household_id}\x1f{subject}\x1f{fact.path}", "question").hex()[:16],
+            subject=subject,
+            fact=fact,
+            about=about(document, subject),
+            decides=tuple(sorted((decides or {}).get((subject, fact.path), ()))),
+            consent=states.get(f"matching:{fact.consent}", ""),
+        )
+        for fact in registry.facts
+        if fact.question is not None and not fact.derived
+        for subject, _ in owners(document, fact)
+    ]
+
+
+def told(questions: Iterable[Question], document: Mapping[str, Any]) -> list[Told]:
+    """Return the answers that a document holds; birth dates and due dates stand on the page by themselves."""
+    found = []
+    for question in questions:
+        value = answer_given(question, document)
+        if value is not None and question.fact.name not in ATTRIBUTES:
+            words = in_words(question.fact, value)
+            found.append(Told(question.key, question.fact.label.ja, question.about, words))
+    return found
+
+
+def answer_given(question: Question, document: Mapping[str, Any]) -> Any:
+    """Return the bare answer that a document holds, or None."""
+    for subject, owner in owners(document, question.fact):
+        if subject == question.subject:
+            value = owner.get(question.fact.name) or (owner.get("facts") or {}).get(question.fact.name)
+            return plain_value(value)
+    return None
+
+
+def read_answer(question: Question, form: FormData, today: dt.date) -> Any:
+    """Return the answer that a form carries; None for わからない.
+
+    Raises:
+        UnreadableAnswer: it is no answer to this question.
+    """
+    given = unicodedata.normalize("NFKC", str(form.get("answer", ""))).strip()
+    if given == DONT_KNOW:
+        return None
+    if given == DECLINED:
+        return DECLINED
+    try:
+        value = question.fact.read(_typed(question.fact, given, form))
+    except Place:
+        raise UnreadableAnswer("error.number_range") from None
+    if question.dated:
+        return {"value": value, "income_year": _income_year(form, today)}
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def with_answer(question: Question, document: Mapping[str, Any], answer: Any) -> dict[str, Any]:
+    """Return a copy of the document with the answer in its place."""
+    changed = copy.deepcopy(dict(document))
+    owner = changed
+    if question.fact.owner != "household":
+        person_id = question.subject.partition(":")[2]
+        owner = next(person for person in changed[PEOPLE[question.fact.owner]] if person["id"] == person_id)
+    place = owner if question.fact.name in ATTRIBUTES else owner.setdefault("facts", {})
+    if answer is None:
+        place.pop(question.fact.name, None)
+    else:
+        place[question.fact.name] = answer
+    return changed
+
+
+def income_years(today: dt.date) -> tuple[int, int]:
+    """Return the calendar years whose income a certificate may show by now, the later first."""
+    return today.year - 1, today.year - 2
+
+
+def stored_document(session: Session, actor: Actor) -> HouseholdDocument:
+    """Return the household's document row of a signed-in guardian."""
+    return session.get_one(HouseholdDocument, actor.household_id)
+
+
+def _typed(fact: Fact, given: str, form: FormData) -> Any:
+    if fact.type == "bool":
+        if given not in ("yes", "no"):
+            raise UnreadableAnswer("error.choice")
+        return given == "yes"
+    if fact.type == "choice":
+        by_text = {str(choice): choice for choice in fact.choices}
+        if given not in by_text:
+            raise UnreadableAnswer("error.choice")
+        return by_text[given]
+    if fact.type == "date":
+        try:
+            return read_dates(form, "date")[0].date()
+        except (ValueError, IndexError):
+            raise UnreadableAnswer("error.date") from None
+    digits = str(form.get("number", "") if given in ("", "number") else given)
+    digits = unicodedata.normalize("NFKC", digits).replace(",", "").strip().removesuffix("円").removesuffix("人")
+    if not digits.isdecimal():
+        raise UnreadableAnswer("error.number")
+    return int(digits)
+
+
+def _income_year(form: FormData, today: dt.date) -> int:
+    chosen = str(form.get("income_year", ""))
+    return int(chosen) if chosen in map(str, income_years(today)) else income_years(today)[0]

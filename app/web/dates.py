@@ -1,0 +1,44 @@
+"""A date asked for as year, month and day in three plain fields: quicker and kinder than a calendar for birth dates."""
+
+import datetime as dt
+import unicodedata
+from dataclasses import dataclass
+
+from starlette.datastructures import FormData
+
+
+@dataclass(frozen=True)
+class DateParts:
+    """What was typed into the three fields."""
+
+    year: str = ""
+    month: str = ""
+    day: str = ""
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was typed at all."""
+        return not (self.year or self.month or self.day)
+
+    def date(self) -> dt.date:
+        """Return the date.
+
+        Raises:
+            ValueError: the fields make no date.
+        """
+        return dt.date(int(self.year), int(self.month), int(self.day))
+
+
+def parts_of(day: dt.date) -> DateParts:
+    """Return a date as the fields show it."""
+    return DateParts(str(day.year), str(day.month), str(day.day))
+
+
+def read_dates(form: FormData, name: str) -> list[DateParts]:
+    """Return every date of a form whose fields are `<name>-year`, `<name>-month` and `<name>-day`, in their order."""
+    columns = [form.getlist(f"{name}-{part}") for part in ("year", "month", "day")]
+    return [DateParts(*(_digits(str(part)) for part in row)) for row in zip(*columns, strict=False)]
+
+
+def _digits(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip().removesuffix("年").removesuffix("月").removesuffix("日")[:4]
