@@ -4,10 +4,18 @@ from typing import Any, Final
 
 from app.platform import bell
 
+_SWEEP_SECONDS: Final = 5.0
+_DAY_SECONDS: Final = 60.0
+"""How soon after midnight a right that begins that day is seen; the look-up is by index and evaluates nobody."""
+
+
+def _every(seconds: float, task: str, queue: str) -> dict[str, Any]:
+    return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": seconds}}
+
+
 SCHEDULE: Final[dict[str, dict[str, Any]]] = {
-    "sweep": {
-        "task": bell.SWEEP,
-        "schedule": 5.0,
-        "options": {"queue": bell.DELIVERY_QUEUE, "expires": 5},
-    },
+    "sweep": _every(_SWEEP_SECONDS, bell.SWEEP, bell.DELIVERY_QUEUE),
+    "match": _every(_SWEEP_SECONDS, bell.MATCH, bell.WORK_QUEUE),
+    "announce": _every(_DAY_SECONDS, bell.ANNOUNCE, bell.WORK_QUEUE),
+    "release": _every(_DAY_SECONDS, bell.RELEASE, bell.WORK_QUEUE),
 }

@@ -3,10 +3,44 @@
 import logging
 
 from app.delivery import dispatch
+from app.insight import funnel
+from app.matching import sweep as matching
+from app.notices import announce as notices
 from app.platform import bell
 from workers.celery_app import app
 
 _logger = logging.getLogger(__name__)
+
+
+@app.task(name=bell.MATCH)
+def match() -> None:
+    """Evaluate what changed."""
+    for run in matching.drain():
+        _logger.info("matched: municipality %s, %d households, %s", run.municipality_code, run.households, run.reason)
+
+
+@app.task(name=bell.ANNOUNCE)
+def announce(municipality_code: str | None = None) -> None:
+    """Plan and release notices for entitlements whose day has come, in one municipality or everywhere."""
+    done = notices.announce(municipality_code)
+    if done.households:
+        _logger.info("announced: %d households, %d planned, %d queued", done.households, done.planned, done.queued)
+    for code in sorted(done.municipalities):
+        bell.ring(bell.COUNT, code)
+
+
+@app.task(name=bell.RELEASE)
+def release() -> None:
+    """Release planned notices whose moment has come."""
+    done = notices.release_due()
+    if done.households:
+        _logger.info("released: %d households, %d notices, %d queued", done.households, done.released, done.queued)
+
+
+@app.task(name=bell.COUNT)
+def count(municipality_code: str) -> None:
+    """Count the figures of one municipality."""
+    funnel.count(municipality_code)
 
 
 @app.task(name=bell.DISPATCH)

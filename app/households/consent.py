@@ -126,10 +126,45 @@ def withdraw(session: Session, household_id: uuid.UUID, purposes: Sequence[str] 
         if row.state == "given" and (purposes is None or row.purpose in purposes):
             row.state = "withdrawn"
             session.add(row)
-            _log(session, row, by, via)
+            session.add(_step(row, by, via))
     household.consent_epoch += 1
     session.add(household)
     household_changed(session, household_id, household.municipality_code, "consent withdrawn")
+
+
+def new_answer(household: Household, purpose_id: str, recipient: str = TODOKE) -> Consent:
+    """Return an empty answer to a purpose, to be filled by `record_answer`.
+
+    Raises:
+        InvalidInput: no such purpose.
+    """
+    purpose = _BY_ID.get(purpose_id)
+    if purpose is None:
+        raise InvalidInput(f"unknown purpose {purpose_id!r}; expected one of {', '.join(_BY_ID)}", field="purpose")
+    return Consent(
+        household_id=household.id,
+        municipality_code=household.municipality_code,
+        purpose=purpose_id,
+        recipient=recipient,
+        items=list(purpose.items),
+        text_version="",
+        text_language="",
+        text_sha256="",
+        source="",
+        given_by="",
+        state="requested",
+        starts_at=clock.now(),
+        withdrawal="/consent",
+    )
+
+
+def record_answer(row: Consent, state: str, *, language: str, by: str, source: str) -> ConsentEvent:
+    """Fill in an answer with the text that was shown; return the step to append to its history."""
+    shown = texts(language)
+    row.text_version, row.text_language = shown["version"], language
+    row.text_sha256 = hashlib.sha256(shown["purposes"][row.purpose]["text"].encode()).hexdigest()
+    row.state, row.source, row.given_by, row.starts_at = state, source, by, clock.now()
+    return _step(row, by, source)
 
 
 def _answer(
@@ -145,34 +180,12 @@ def _answer(
     household = session.get(Household, household_id)
     if household is None:
         raise NotFound("this household is not stored, or not visible here")
-    shown = texts(language)
     earlier = current(session, household_id, recipient)
-    answered = []
-    for purpose_id in purposes:
-        purpose = _BY_ID.get(purpose_id)
-        if purpose is None:
-            raise InvalidInput(f"unknown purpose {purpose_id!r}; expected one of {', '.join(_BY_ID)}", field="purpose")
-        row = earlier.get(purpose_id) or Consent(
-            household_id=household_id,
-            municipality_code=household.municipality_code,
-            purpose=purpose_id,
-            recipient=recipient,
-            text_version="",
-            text_language="",
-            text_sha256="",
-            source="",
-            given_by="",
-            state="",
-            starts_at=clock.now(),
-            withdrawal="/consent",
-        )
-        row.items = list(purpose.items)
-        row.text_version, row.text_language = shown["version"], language
-        row.text_sha256 = hashlib.sha256(shown["purposes"][purpose_id]["text"].encode()).hexdigest()
-        row.state, row.source, row.given_by, row.starts_at = state, source, by, clock.now()
-        session.add(row)
-        _log(session, row, by, source)
-        answered.append(row)
+    answered = [earlier.get(purpose_id) or new_answer(household, purpose_id, recipient) for purpose_id in purposes]
+    steps = [record_answer(row, state, language=language, by=by, source=source) for row in answered]
+    session.add_all(answered)
+    session.flush()
+    session.add_all(steps)
     household_changed(session, household_id, household.municipality_code, "consent")
     return answered
 
@@ -182,15 +195,13 @@ def _rows(session: Session, household_id: uuid.UUID) -> list[Consent]:
     return list(session.exec(statement))
 
 
-def _log(session: Session, row: Consent, by: str, via: str) -> None:
-    session.add(
-        ConsentEvent(
-            consent_id=row.id,
-            household_id=row.household_id,
-            municipality_code=row.municipality_code,
-            state=row.state,
-            by=by,
-            via=via,
-            at=clock.now(),
-        )
+def _step(row: Consent, by: str, via: str) -> ConsentEvent:
+    return ConsentEvent(
+        consent_id=row.id,
+        household_id=row.household_id,
+        municipality_code=row.municipality_code,
+        state=row.state,
+        by=by,
+        via=via,
+        at=clock.now(),
     )

@@ -182,19 +182,24 @@ def _add(session: Session, household_id: uuid.UUID, guardian: str, kind: str, ad
     ).one_or_none()
     if known is not None:
         return known
+    contact = new_contact(household, guardian, kind, address)
+    session.add(contact)
+    session.flush()
+    return contact
+
+
+def new_contact(household: Household, guardian: str, kind: str, address: str) -> ContactPoint:
+    """Return a contact point, sealed and not confirmed yet."""
     contact_id = new_id()
-    contact = ContactPoint(
+    return ContactPoint(
         id=contact_id,
-        household_id=household_id,
+        household_id=household.id,
         municipality_code=household.municipality_code,
         guardian=guardian,
         kind=kind,
         address_sealed=seal(address, "contact_points", "address", contact_id),
-        address_index=index,
+        address_index=blind_index(address, kind),
     )
-    session.add(contact)
-    session.flush()
-    return contact
 
 
 def _mark(body: bytes) -> bytes:

@@ -37,18 +37,37 @@ def create_household(
     Raises:
         InvalidInput: a fact, date or code in the document is wrong, or a 個人番号 stands in it.
     """
+    household, rows = new_household(
+        document, source=source, by=by, household_id=household_id, example_name=example_name
+    )
+    session.add(household)
+    session.flush()
+    session.add_all(rows)
+    household_changed(session, household.id, household.municipality_code, "created")
+    return household
+
+
+def new_household(
+    document: Mapping[str, Any],
+    *,
+    source: str,
+    by: str,
+    household_id: uuid.UUID | None = None,
+    example_name: str | None = None,
+) -> tuple[Household, list[HouseholdDocument | HouseholdFact]]:
+    """Return the rows of a new household, to be written after its gate row.
+
+    Raises:
+        InvalidInput: as in `create_household`.
+    """
     checked = _checked(document)
     household = Household(
         id=household_id or new_id(), municipality_code=_municipality_of(checked), example_name=example_name
     )
-    session.add(household)
-    session.flush()
-    session.add(
-        HouseholdDocument(household_id=household.id, municipality_code=household.municipality_code, document=checked)
+    current = HouseholdDocument(
+        household_id=household.id, municipality_code=household.municipality_code, document=checked
     )
-    _record(session, household, {}, checked, source, by)
-    household_changed(session, household.id, household.municipality_code, "created")
-    return household
+    return household, [current, *_facts(household, {}, checked, source, by)]
 
 
 def read_document(session: Session, household_id: uuid.UUID) -> HouseholdDocument:
@@ -99,7 +118,7 @@ def save_document(
     row.document = checked
     row.version += 1
     session.add(row)
-    _record(session, household, facts_of(before), checked, source, by)
+    session.add_all(_facts(household, facts_of(before), checked, source, by))
     household_changed(session, household_id, household.municipality_code, "profile")
     return row
 
@@ -158,23 +177,22 @@ def _municipality_of(document: Document) -> str:
     return str(document.get("municipality") or UNKNOWN_MUNICIPALITY)
 
 
-def _record(
-    session: Session,
+def _facts(
     household: Household,
     before: Mapping[tuple[str, str], Any],
     document: Document,
     source: str,
     by: str,
-) -> None:
-    for (subject, path), value in differences(before, facts_of(document)):
-        session.add(
-            HouseholdFact(
-                household_id=household.id,
-                municipality_code=household.municipality_code,
-                subject=subject,
-                path=path,
-                value=value,
-                source=source,
-                recorded_by=by,
-            )
+) -> list[HouseholdFact]:
+    return [
+        HouseholdFact(
+            household_id=household.id,
+            municipality_code=household.municipality_code,
+            subject=subject,
+            path=path,
+            value=value,
+            source=source,
+            recorded_by=by,
         )
+        for (subject, path), value in differences(before, facts_of(document))
+    ]

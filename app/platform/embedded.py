@@ -25,10 +25,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from app.platform import processes
 from app.platform.errors import Misconfigured
 
 _NEW_USER_NAMESPACE = 0x10000000
-_PARENT_DEATH_SIGNAL = 1
 _UNPRIVILEGED = 65534
 _START_SECONDS = 60
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -79,16 +79,8 @@ class EmbeddedServers:
     def stop(self) -> None:
         """End both servers; PostgreSQL disconnects its clients and writes everything down."""
         for server, how in ((self.valkey, signal.SIGTERM), (self.postgres, signal.SIGINT)):
-            if server is not None and server.poll() is None:
-                server.send_signal(how)
-        for server in (self.valkey, self.postgres):
-            if server is None:
-                continue
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+            if server is not None:
+                processes.stop(server, how)
         self.postgres = self.valkey = None
         if self._lock is not None:
             self._lock.close()
@@ -105,7 +97,7 @@ class EmbeddedServers:
         arguments += ["--dir", folder, "--save", "", "--appendonly", append, "--appendfsync", "everysec"]
         arguments += ["--maxmemory-policy", "noeviction"]
         log = self.directory / "valkey.log"
-        self.valkey = _start(arguments, log, dict(os.environ), _in_child(signal.SIGTERM))
+        self.valkey = processes.start(arguments, log=log, environment=os.environ)
         _wait_until(lambda: _answers_ping(address), self.valkey, "Valkey", log)
 
     def _take_folder(self) -> None:
@@ -135,7 +127,9 @@ class EmbeddedServers:
         log = self.directory / "postgres.log"
         give_up_at = time.monotonic() + _START_SECONDS
         while True:
-            server = _start(arguments, log, environment, _in_child(signal.SIGINT, before))
+            server = processes.start(
+                arguments, log=log, environment=environment, on_parent_death=signal.SIGINT, before=before
+            )
             self.postgres = server
             try:
                 _wait_until(lambda: _is_ready(cluster, server.pid), server, "PostgreSQL", log)  # noqa: B023
@@ -214,35 +208,6 @@ def _enter_user_namespace() -> None:
     maps = {"setgroups": "deny", "uid_map": f"{_UNPRIVILEGED} {user} 1", "gid_map": f"{_UNPRIVILEGED} {group} 1"}
     for name, content in maps.items():
         Path(f"/proc/self/{name}").write_text(content)
-
-
-def _in_child(on_parent_death: signal.Signals, before: Callable[[], None] | None = None) -> Callable[[], None]:
-    parent = os.getpid()
-
-    def prepare() -> None:
-        os.setsid()
-        if before is not None:
-            before()
-        _libc.prctl(_PARENT_DEATH_SIGNAL, int(on_parent_death))
-        if os.getppid() != parent:  # it died before we asked to be told
-            os.kill(os.getpid(), on_parent_death)
-
-    return prepare
-
-
-def _start(
-    arguments: list[str | Path], log: Path, environment: dict[str, str], prepare: Callable[[], None]
-) -> subprocess.Popen[bytes]:
-    with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603
-            [str(argument) for argument in arguments],
-            env=environment,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            preexec_fn=prepare,  # noqa: PLW1509
-        )
 
 
 def _create_cluster(

@@ -1,0 +1,137 @@
+"""Draining the change queue: what changed is evaluated, and nobody else.
+
+One transaction for each municipality: take its changes, evaluate, store, note the run, commit. A worker that dies
+leaves the changes where they were. Two workers never take the same municipality at once.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Collection
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from app.matching.entitlements import store
+from app.matching.evaluation import Engine, rights_of
+from app.matching.snapshot import read_snapshot
+from app.matching.tables import EvaluationRun
+from app.platform import bell, clock
+from app.platform.database import Context, enter, worker_session
+from app.registry.versions import Published, published
+from app.rules.municipality_code import covers
+
+HOUSEHOLDS_AT_ONCE = 2_000
+_engines: dict[str, Engine] = {}
+_published: dict[str, Published] = {}
+
+
+def drain() -> list[EvaluationRun]:
+    """Evaluate everything that the change queue names; ring for the announcement of each municipality that changed."""
+    runs = _drain_programmes()
+    for code in _municipalities_with_changes():
+        while (run := _drain_households(code)) is not None:
+            runs.append(run)
+            bell.ring(bell.ANNOUNCE, code)
+    return runs
+
+
+def engine(session: Session) -> Engine:
+    """Return the evaluator of what is published now, compiled once for each publication."""
+    _published["now"] = published(session, _published.get("now"))
+    current = _published["now"]
+    if current.fingerprint not in _engines:
+        _engines.clear()
+        _engines[current.fingerprint] = Engine.of(current.registry)
+    return _engines[current.fingerprint]
+
+
+def _municipalities_with_changes() -> list[str]:
+    with worker_session() as session:
+        rows = session.execute(
+            text("SELECT DISTINCT municipality_code FROM changes WHERE household_id IS NOT NULL ORDER BY 1")
+        )
+        return list(rows.scalars())
+
+
+def _drain_households(municipality_code: str) -> EvaluationRun | None:
+    """Evaluate the changed households of one municipality; None when there is nothing (left) to do here."""
+    with worker_session(Context(municipality=municipality_code)) as session:
+        if not _lock(session, municipality_code):
+            return None
+        ids = set(
+            session.execute(
+                text(
+                    "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE municipality_code = :code"
+                    " AND household_id IS NOT NULL ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)"
+                    " RETURNING household_id"
+                ),
+                {"code": municipality_code, "most": HOUSEHOLDS_AT_ONCE},
+            ).scalars()
+        )
+        if not ids:
+            return None
+        run = _evaluate(session, municipality_code, "changed", household_ids=ids)
+        session.commit()
+        return run
+
+
+def _drain_programmes() -> list[EvaluationRun]:
+    """Evaluate published or changed programmes for their whole area, all of them in one pass over each municipality."""
+    with worker_session() as session:
+        rows = session.execute(
+            text("DELETE FROM changes WHERE household_id IS NULL RETURNING programme_key, municipality_code")
+        ).all()
+        if not rows:
+            return []
+        areas = {key: area for key, area in rows if key is not None}
+        runs = []
+        for code in (
+            session.execute(text("SELECT DISTINCT municipality_code FROM households ORDER BY 1")).scalars().all()
+        ):
+            keys = {key for key, area in areas.items() if covers(area, code)}
+            if keys:
+                enter(session, Context(municipality=code))
+                session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:code))"), {"code": f"matching:{code}"})
+                runs.append(_evaluate(session, code, "published", programmes=keys))
+        session.commit()
+    for run in runs:
+        bell.ring(bell.ANNOUNCE, run.municipality_code)
+    return runs
+
+
+def _evaluate(
+    session: Session,
+    municipality_code: str,
+    reason: str,
+    *,
+    household_ids: Collection[uuid.UUID] | None = None,
+    programmes: Collection[str] | None = None,
+) -> EvaluationRun:
+    started_at: dt.datetime = clock.real_now()
+    evaluator = engine(session)
+    snapshot = read_snapshot(session, evaluator.registry.facts, household_ids)
+    rights = rights_of(evaluator, snapshot, municipality_code, clock.today(), programmes)
+    written = store(session, municipality_code, snapshot.asked_for, rights, programmes)
+    run = EvaluationRun(
+        municipality_code=municipality_code,
+        programme_key=next(iter(programmes)) if programmes and len(programmes) == 1 else None,
+        reason=reason,
+        households=len(snapshot.ids),
+        entitlements_added=written.added,
+        entitlements_changed=written.changed,
+        entitlements_removed=written.removed,
+        started_at=started_at,
+        finished_at=clock.real_now(),
+    )
+    session.add(run)
+    session.flush()
+    return run
+
+
+def _lock(session: Session, municipality_code: str) -> bool:
+    """Take the municipality for this transaction; False when another worker has it."""
+    return bool(
+        session.execute(
+            text("SELECT pg_try_advisory_xact_lock(hashtext(:code))"), {"code": f"matching:{municipality_code}"}
+        ).scalar()
+    )
