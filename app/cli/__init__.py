@@ -1,0 +1,22 @@
+"""The command line: look at the rules without a database, and do what operators do.
+
+Belongs here: one module per group of commands, each thin: read, call one room, print. Not here: rules, SQL, wording for
+families. Imports of a command's rooms stay inside the command, so that `todoke check` starts quickly.
+To add a group, write `<thing>_commands.py` with functions and name them here.
+"""
+
+import typer
+
+from app.cli import household_commands, registry_commands
+
+main = typer.Typer(
+    name="todoke",
+    help="Which support a family can get, from when, until when, and why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+main.command("check")(household_commands.check)
+main.command("timeline")(household_commands.timeline)
+main.command("explain")(household_commands.explain)
+main.add_typer(registry_commands.registry, name="registry")

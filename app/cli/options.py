@@ -1,0 +1,79 @@
+"""What several commands share: the registry folder, dates, and how errors leave the process."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from app.registry.loading import Registry
+
+BAD_INPUT = 2
+
+RegistryFolder = Annotated[
+    Path | None,
+    typer.Option("--registry", help="Folder with programmes/, parameters/ and vocabulary/.", show_default="registry_data"),
+]
+Programmes = Annotated[
+    list[str] | None, typer.Option("--programme", help="CODE/ID such as 000000/child-allowance; may be repeated.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+
+
+def refuse(*messages: object) -> NoReturn:
+    """Say on standard error what is wrong and leave with the status for bad input."""
+    complain(messages)
+    raise typer.Exit(BAD_INPUT)
+
+
+def complain(messages: Iterable[object]) -> None:
+    """Say what is wrong on standard error, one line each."""
+    for message in messages:
+        print(message, file=sys.stderr)
+
+
+def read_day(text: str | None, option: str) -> dt.date:
+    """Read `--on` and its like; today in Japan where it is left out."""
+    if text is None:
+        from app.platform.clock import today
+
+        return today()
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        refuse(f"{option}: found {text!r}; expected a date such as 2026-11-21")
+
+
+def open_registry(folder: Path | None) -> Registry:
+    """Read the registry, or leave with everything that is wrong in it."""
+    from app.registry.loading import RegistryError, load_registry
+
+    try:
+        return load_registry(folder or default_folder())
+    except RegistryError as error:
+        refuse(*error.complaints)
+
+
+def default_folder() -> Path:
+    """`registry_data` here, else the one beside the code."""
+    here = Path("registry_data")
+    return here if here.is_dir() else Path(__file__).parents[2] / "registry_data"
+
+
+def known_programmes(registry: Registry, wanted: list[str] | None) -> tuple[str, ...] | None:
+    """Check the keys given with `--programme`; None where none was given."""
+    if not wanted:
+        return None
+    unknown = [key for key in wanted if key not in registry.programmes]
+    if unknown:
+        from difflib import get_close_matches
+
+        keys = list(registry.programmes)
+        hints = {key: get_close_matches(key, keys, n=1) or [keys[0]] for key in unknown}
+        refuse(*(f"--programme: found {key!r}; expected CODE/ID such as {hints[key][0]}" for key in unknown))
+    return tuple(dict.fromkeys(wanted))

@@ -1,0 +1,72 @@
+"""The registry's files: check them, read a rule back in plain words, remark on what is probably not meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from app.cli.options import Programmes, RegistryFolder, default_folder, known_programmes, open_registry, read_day, refuse
+
+registry = typer.Typer(name="registry", help="The programmes and figures in registry_data/.", no_args_is_help=True)
+
+OnDay = Annotated[str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="The day looked from; today if left out.")]
+
+
+@registry.command("check")
+def check(folder: RegistryFolder = None, programme: Programmes = None) -> None:
+    """Read every file and run every example; nothing is changed. Leaves with status 2 where anything is wrong."""
+    from app.registry.examples import run_examples
+
+    known = open_registry(folder)
+    complaints = run_examples(known, known_programmes(known, programme))
+    if complaints:
+        refuse(*complaints)
+    examples = sum(len(version.examples) for version in known.versions)
+    print(
+        f"{len(known.programmes)} programmes in {len(known.versions)} versions, {len(known.parameter_documents)} "
+        f"parameters, {len(known.facts)} facts, {len(known.municipalities)} municipalities, {examples} examples: no errors"
+    )
+
+
+@registry.command("read-back")
+def read_back(
+    programme: Programmes = None,
+    lang: Annotated[Literal["ja", "ja-easy", "en"], typer.Option("--lang", help="Language of the sentences.")] = "ja",
+    folder: RegistryFolder = None,
+) -> None:
+    """Print the criteria of programmes as plain sentences, made from the same tree that runs."""
+    from app.cli.answers import phrases_of
+    from app.rules.read_back import read_back as sentences
+
+    known = open_registry(folder)
+    phrases = phrases_of(known, lang)
+    for key in known_programmes(known, programme) or tuple(known.programmes):
+        for version in known.programmes[key]:
+            compiled = known.rulebook.on(key, version.valid.from_)
+            if compiled is not None:
+                print(f"{key} {version.version} {version.name.in_language(lang)}")
+                print(sentences(compiled, phrases))
+                print()
+
+
+@registry.command("lint")
+def lint(folder: RegistryFolder = None, on: OnDay = None) -> None:
+    """Remark on what is allowed but probably not meant. Remarks do not fail; errors do (status 2)."""
+    from app.registry.linting import lint as remarks_on
+
+    remarks = remarks_on(open_registry(folder), read_day(on, "--on"))
+    for remark in remarks:
+        print(remark)
+    print(f"{len(remarks)} remarks")
+
+
+@registry.command("schema", hidden=True)
+def schema(folder: RegistryFolder = None) -> None:
+    """Write the JSON Schemas of the files anew from the models."""
+    from app.registry.schemas import write_schemas
+
+    target: Path = folder or default_folder()
+    changed = write_schemas(target)
+    print("\n".join(map(str, changed)) or "every schema was current")
