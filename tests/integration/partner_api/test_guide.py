@@ -1,34 +1,33 @@
 """The guide's receiver, copied out of the guide and run as a partner would: with Python alone."""
 
+import json
 import os
 import re
 import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
+from app.delivery.dispatch import Dispatcher, channels_from_settings
 from app.partners.events import EVENT_TYPES, ping
 from app.partners.signing import new_secret, signature
 from app.platform import clock
 from app.platform.identifiers import new_id
-from app.platform.settings import PROJECT_DIRECTORY
+from app.platform.settings import PROJECT_DIRECTORY, settings
 
 GUIDE = (PROJECT_DIRECTORY / "docs" / "partner-guide.md").read_text(encoding="utf-8")
 [RECEIVER] = re.findall(r"```python\n(.*?)```", GUIDE, re.S)
 
 
-@pytest.fixture
-def receiver(tmp_path: Path):
-    """Start the receiver; return its address, its secret and its process."""
-    program, secret = tmp_path / "receiver.py", new_secret()
+@contextmanager
+def running(directory: Path, secret: str, port: int):
+    """Run the receiver as the guide says; give its process."""
+    program = directory / "receiver.py"
     program.write_text(RECEIVER, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-I", str(program), str(port)],
         env={"TODOKE_SECRET": secret, "PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8"},
@@ -38,11 +37,17 @@ def receiver(tmp_path: Path):
     )
     try:
         _wait_for(port, process)
-        yield f"http://127.0.0.1:{port}/", secret, process
+        yield process
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _wait_for(port, process):
@@ -67,20 +72,56 @@ def post(url, secrets, body, *, webhook_id="evt_1", shifted=0, sent=None):
     return httpx.post(url, content=body if sent is None else sent, headers=headers, trust_env=False).status_code
 
 
-def test_the_receiver_takes_genuine_events_once_and_refuses_the_rest(receiver):
-    url, secret, process = receiver
-    body = ping(endpoint_id=new_id(), at=clock.real_now())
-    assert post(url, [secret], body) == 204
-    assert post(url, [secret], body) == 204  # again: answered, not acted on
-    assert post(url, [new_secret(), secret], body, webhook_id="evt_2") == 204  # during a rotation
-    assert post(url, [new_secret()], body, webhook_id="evt_3") == 401
-    assert post(url, [secret], body, webhook_id="evt_4", sent=body + b" ") == 401
-    assert post(url, [secret], body, webhook_id="evt_5", shifted=-301) == 401
-    assert httpx.post(url, content=body, trust_env=False).status_code == 401
-    process.kill()
-    printed = process.stdout.read().splitlines()
-    assert len(printed) == 2
-    assert all('"type": "test.ping"' in line for line in printed)
+def test_the_receiver_takes_genuine_events_once_and_refuses_the_rest(tmp_path):
+    secret, port = new_secret(), free_port()
+    url = f"http://127.0.0.1:{port}/"
+    with running(tmp_path, secret, port) as process:
+        body = ping(endpoint_id=new_id(), at=clock.real_now())
+        assert post(url, [secret], body) == 204
+        assert post(url, [secret], body) == 204  # again: answered, not acted on
+        assert post(url, [new_secret(), secret], body, webhook_id="evt_2") == 204  # during a rotation
+        assert post(url, [new_secret()], body, webhook_id="evt_3") == 401
+        assert post(url, [secret], body, webhook_id="evt_4", sent=body + b" ") == 401
+        assert post(url, [secret], body, webhook_id="evt_5", shifted=-301) == 401
+        assert httpx.post(url, content=body, trust_env=False).status_code == 401
+        process.kill()
+        printed = process.stdout.read().splitlines()
+        assert len(printed) == 2
+        assert all('"type": "test.ping"' in line for line in printed)
+
+
+def test_from_registering_to_the_first_event_and_through_a_rotation(client, sorairo, monkeypatch, tmp_path):
+    port = free_port()
+    monkeypatch.setenv("TODOKE_OUTBOUND__ALLOWED_PRIVATE", f'["127.0.0.1/32:{port}"]')
+    settings.cache_clear()
+    client.headers.update(sorairo.headers)
+    made = client.post("/partner/v1/endpoints", json={"url": f"http://127.0.0.1:{port}/"}).json()
+    path = f"/partner/v1/endpoints/{made['endpoint']['id']}"
+
+    def sent():
+        """Send a test event, let the worker's dispatcher do its work, and return what the log says."""
+        delivery = f"/partner/v1/deliveries/{client.post(f'{path}/test-events').json()['delivery_id']}"
+        dispatcher.run_window()
+        [attempt] = client.get(f"{delivery}/attempts").json()["attempts"]
+        return client.get(delivery).json()["state"], attempt["status_code"]
+
+    dispatcher = Dispatcher({"webhook": channels_from_settings()["webhook"]})
+    try:
+        with running(tmp_path, made["secret"], port) as process:
+            assert sent() == ("delivered", 204)
+            rotated = client.post(f"{path}/secret-rotations", json={}).json()["secret"]
+            assert sent() == ("delivered", 204)  # the receiver still knows only the old secret
+            client.post(f"{path}/secret-rotations", json={"immediately": True})
+            assert sent() == ("retrying", 401)
+            process.kill()
+            received = [json.loads(line) for line in process.stdout.read().splitlines()]
+    finally:
+        dispatcher.close()
+        dispatcher._loop.close()  # a no-op once the dispatcher closes its own loop
+    assert rotated != made["secret"]
+    assert [(event["type"], event["data"]) for event in received] == [
+        ("test.ping", {"endpoint_id": made["endpoint"]["id"]})
+    ] * 2
 
 
 def test_the_portal_shows_the_same_receiver():
