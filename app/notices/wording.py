@@ -16,6 +16,27 @@ from app.registry.programme import Programme
 
 Content = dict[str, Any]
 LANGUAGE = "ja"
+_BLANK: Content = {
+    "subject_text": "",
+    "reason": "",
+    "amount_text": "",
+    "steps": [],
+    "cost_of_delay_text": "",
+    "pays_from_text": "",
+    "period_text": "",
+    "deadline_label": "",
+    "deadline_text": "",
+    "deadline_short": "",
+    "deadline_on": None,
+    "counted_on": None,
+    "form_text": "",
+    "documents": [],
+    "contact": "",
+    "check_yourself": [],
+    "source_title": "",
+    "items": [],
+}
+"""What a content says nothing about; the templates may ask for every key."""
 _USABLE_WINDOW = ("vaccination", "checkup")
 _WORTH_SAYING_STEPS = 3
 
@@ -28,6 +49,7 @@ def support_content(programme: Programme, entitlement: Entitlement, subject_text
     perhaps = entitlement.verdict != "eligible"
     title = "perhaps" if perhaps else "upcoming" if entitlement.valid_from > today else "new_support"
     return {
+        **_BLANK,
         "kind": "new_support",
         "name": name,
         "title": words["title"][title].format(name=name),
@@ -39,7 +61,7 @@ def support_content(programme: Programme, entitlement: Entitlement, subject_text
         "cost_of_delay_text": _cost_of_delay(answer),
         "pays_from_text": _pays_from(answer),
         "period_text": _period(entitlement),
-        "items": [],
+        "form_text": answer.get("form") or "",
         **_deadline(programme, entitlement),
         **_registry_part(programme),
     }
@@ -59,16 +81,15 @@ def question_content(programme: Programme, question: str, fact_path: str, decide
     words = phrases("notices/phrases.ja")
     name = programme.name.in_language(LANGUAGE)
     return {
+        **_BLANK,
         "kind": "question",
         "name": name,
         "title": words["title"]["question"].format(name=name),
         "verdict_text": words["verdict"]["undetermined"].format(count=1),
-        "subject_text": "",
         "reason": question,
         "question": question,
         "fact": fact_path,
         "decides": list(decides),
-        "items": [],
         **_registry_part(programme),
     }
 
@@ -76,7 +97,7 @@ def question_content(programme: Programme, question: str, fact_path: str, decide
 def overview_content(supports: Sequence[Content]) -> Content:
     """Return the content of a family's first overview: one message in place of many."""
     title = phrases("notices/phrases.ja")["title"]["overview"].format(count=len(supports))
-    return {"kind": "new_support", "name": title, "title": title, "items": list(supports)}
+    return {**_BLANK, "kind": "new_support", "name": title, "title": title, "items": list(supports)}
 
 
 def closing() -> str:

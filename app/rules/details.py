@@ -27,21 +27,34 @@ from app.rules.trace import Missing, Trace, decisive, missing_of_term, only_by_j
 
 
 class Detail:
-    """One household alone on one day: cheap details of single rows, worked out by the same code as everything else."""
+    """One household alone on one day: cheap details of single rows, worked out by the same code as everything else.
 
-    def __init__(self, rulebook: Rulebook, population: Population, household_row: int, on: dt.date) -> None:
+    ``as_of`` is the day of asking where it is not ``on``: a right that begins later is described on its first day.
+    """
+
+    def __init__(self, rulebook: Rulebook, population: Population, household_row: int, on: dt.date,
+                 as_of: dt.date | None = None) -> None:
         self.rulebook = rulebook
         self.population = population.subset([household_row])
         self.on = on
         self.day = number_of(on)
-        self.moment = Moment.on(self.population, on)
+        self.as_of = number_of(as_of or on)
+        self.moment = Moment.on(self.population, on, self.as_of)
         self._moments: dict[int, Moment] = {self.day: self.moment}
+        self._amounts: dict[tuple[str, int], Amounts | None] = {}
 
     def moment_on(self, day: int) -> Moment:
         """The household on another day, asked today."""
         if day not in self._moments:
-            self._moments[day] = Moment.on(self.population, day, self.day)
+            self._moments[day] = Moment.on(self.population, day, self.as_of)
         return self._moments[day]
+
+    def amounts_on(self, rule: CompiledRule, day: int) -> Amounts | None:
+        """A rule's amounts for all its subjects in the household on a day."""
+        key = (rule.rule.key, day)
+        if key not in self._amounts:
+            self._amounts[key] = rule.amounts(self.moment_on(day))
+        return self._amounts[key]
 
     def traced(self, rule: CompiledRule, row: int, day: int | None = None) -> tuple[Trace, Reading]:
         """The trace of a subject's verdict, area included, on the day asked or another."""
@@ -59,26 +72,33 @@ class Detail:
         if periods is None:
             periods = self.periods(key)
         root, reading = self.traced(rule, row)
-        stale = rule.capped(self.day)
+        stale = rule.capped(self.as_of)
         verdict = min(root.verdict, UNKNOWN) if stale else root.verdict
-        answer = Answer(self.population.ids[0], key, rule.rule.version, subject_name(reading, rule.subject, row),
-                        VERDICT_NAMES[verdict], rule.rule.certainty, stale=stale,
-                        only_by_judgement=only_by_judgement(root) and not stale,
-                        review_on=self.review_on(rule) if verdict != NO else None,
-                        missing=decisive(root) if verdict == UNKNOWN else (),
-                        reason=None if phrases is None else reason(root, phrases, reading, stale))
+        answer = Answer(
+            self.population.ids[0],
+            key,
+            rule.rule.version,
+            subject_name(reading, rule.subject, row),
+            VERDICT_NAMES[verdict],
+            rule.rule.certainty,
+            stale=stale,
+            only_by_judgement=only_by_judgement(root) and not stale,
+            review_on=self.review_on(rule) if verdict != NO else None,
+            missing=decisive(root) if verdict == UNKNOWN else (),
+            reason=None if phrases is None else reason(root, phrases, reading, stale),
+        )
         answer = _with_period(answer, periods, row, self.day, verdict, horizon(self.on))
         if verdict == NO:
             return answer
-        return self._with_claim(self._with_amount(answer, rule, row, reading), rule, row)
+        return self._with_claim(self._with_amount(answer, rule, row, reading), rule, row, periods)
 
     def periods(self, key: str) -> Periods:
         """The household's periods of a programme, from its first version to the horizon."""
         versions = self.rulebook.versions[key]
-        return programme_periods(versions, self.population, self.day, versions[0].first, horizon(self.on))
+        return programme_periods(versions, self.population, self.as_of, versions[0].first, horizon(self.on))
 
     def _with_amount(self, answer: Answer, rule: CompiledRule, row: int, reading: Reading) -> Answer:
-        amounts = rule.amounts(reading.moment)
+        amounts = self.amounts_on(rule, self.day)
         if amounts is None:
             return answer
         amount = _amount(rule, amounts, row)
@@ -107,17 +127,17 @@ class Detail:
         last = number_of(answer.eligible_until) if answer.eligible_until else horizon(self.on)
         last = min(last, rule.last)
         nodes: list[Node] = [node for case in rule.cases if case.when is not None for node in walk(case.when)]
-        plan = schedule(nodes, rule, self.population, self.day, self.day, last)
+        plan = schedule(nodes, rule, self.population, self.as_of, self.day, last)
         terms = {day for case in rule.cases for day in case.yen.changes(self.day, last)}
         steps: list[tuple[dt.date, AmountAnswer | None]] = []
         for day in sorted({int(found) for found in plan.days} | terms):
-            amounts = rule.amounts(self.moment_on(day))
+            amounts = self.amounts_on(rule, day)
             amount = None if amounts is None else _amount(rule, amounts, row)
             if not steps or steps[-1][1] != amount:
                 steps.append((date_of(day), amount))
         return tuple(steps)
 
-    def _with_claim(self, answer: Answer, rule: CompiledRule, row: int) -> Answer:
+    def _with_claim(self, answer: Answer, rule: CompiledRule, row: int, periods: Periods) -> Answer:
         """Deadlines, the month it pays from, take-up and form."""
         start = max(self.day, number_of(answer.begins_on or answer.eligible_from or self.on))
         reading = Reading(self.moment_on(start), rule.rule)
@@ -140,7 +160,7 @@ class Detail:
             pays_from=None if month < 0 else f"{1970 + month // 12}-{month % 12 + 1:02d}",
             cost_of_delay=amount.yen if monthly and amount is not None else None,
             take_up=self._take_up(rule, reading, row),
-            form=self._form(rule, row, answer),
+            form=self._form(rule, row, answer, periods),
         )
 
     @staticmethod
@@ -154,12 +174,12 @@ class Detail:
                 return None
         return None
 
-    def _form(self, rule: CompiledRule, row: int, answer: Answer) -> str | None:
+    def _form(self, rule: CompiledRule, row: int, answer: Answer, periods: Periods) -> str | None:
         """The form for a further child where an older right of the household exists, else for the first."""
         form = rule.rule.form
         if form is None or form.further is None or answer.eligible_from is None:
             return None if form is None else form.first
-        rights = self.periods(rule.rule.key).with_verdict(YES)
+        rights = periods.with_verdict(YES)
         earlier = (rights.row != row) & (rights.first < number_of(answer.eligible_from)) & (rights.last >= self.day)
         return form.further if earlier.any() else form.first
 
@@ -168,8 +188,12 @@ class Detail:
         reckoning = rule.rule.income_year
         if reckoning is None:
             return None
-        years = [year for path in rule.reads for (programme, year), column in self.population.stated(path).items()
-                 if year != NO_YEAR and programme in (ANY_PROGRAMME, rule.rule.id, rule.rule.key) and column.known.any()]
+        years = [
+            year
+            for path in rule.reads
+            for (programme, year), column in self.population.stated(path).items()
+            if year != NO_YEAR and programme in (ANY_PROGRAMME, rule.rule.id, rule.rule.key) and column.known.any()
+        ]
         now = int(income_years(reckoning, as_days(self.day)))
         if not years or max(years) < now:
             return None
