@@ -1,6 +1,6 @@
 """Fiscal and school years (1 April to 31 March), school grades and class ages.
 
-Basis: 学校教育法 17条; 学校教育法施行令 29条 (early-born children belong to the older year: 1 April counts as 31 March).
+Basis: 学校教育法 17条; 学校教育法施行令 29条 (born on 1 April counts as born on 31 March).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def school_grades(births: Any, days: Any) -> NDArray[np.int64]:
 
 
 def class_ages(births: Any, days: Any) -> NDArray[np.int64]:
-    """The age on 1 April (as reached on 31 March) for the whole school year; 0 and below zero before the first class."""
+    """The age on 1 April (as reached on 31 March) for the whole school year; below zero before the first class."""
     return school_grades(births, days) + CLASS_AGE_AT_ENTRY
 
 

@@ -1,7 +1,7 @@
 """National holidays, computed.
 
-Basis: 国民の祝日に関する法律 (昭和23年法律第178号) 2条, 3条2項 (振替休日), 3条3項 (国民の休日); the equinoxes follow the
-astronomical approximation that holds from 1980 to 2099; 2019, 2020 and 2021 had days of their own by special laws.
+Basis: 国民の祝日に関する法律 (昭和23年法律第178号) 2条, 3条2項 (振替休日), 3条3項 (国民の休日); the equinoxes follow
+the astronomical approximation that holds from 1980 to 2099; 2019, 2020 and 2021 had days of their own by special laws.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ def national_holidays(year: int) -> frozenset[dt.date]:
         raise ValueError(f"found the year {year}; expected {FIRST_YEAR}–{LAST_YEAR}, for which the holidays are known")
     named = _named(year)
     one_day = dt.timedelta(days=1)
-    between = {day + one_day for day in named
-               if day + 2 * one_day in named and day + one_day not in named and (day + one_day).weekday() != 6}
+    between = {
+        day + one_day
+        for day in named
+        if day + 2 * one_day in named and day + one_day not in named and (day + one_day).weekday() != 6
+    }
     substitutes = set()
     for day in named:
         if day.weekday() == 6:

@@ -17,7 +17,7 @@ EndOf = Literal["month", "school_year"]
 
 @dataclass(frozen=True)
 class Edge:
-    """One edge of a window: ``span`` after a date, ``offset`` days beside it, run on to the end of a month or year;
+    """One edge of a window: ``span`` after a date, ``offset`` days beside it, run on to the end of a month or year.
 
     ``after`` days are added last.
     """

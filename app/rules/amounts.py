@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 from typing_extensions import TypeAliasType
@@ -83,18 +83,16 @@ if not TYPE_CHECKING:
     Term = TypeAliasType(
         "Term",
         Annotated[
-            Union[
-                Annotated[Rational, Tag("<number>")],
-                Annotated[ParameterRef, Tag("<parameter>")],
-                Annotated[FactTerm, Tag("<fact>")],
-                Annotated[CountTerm, Tag("<count>")],
-                Annotated[Add, Tag("<add>")],
-                Annotated[Subtract, Tag("<subtract>")],
-                Annotated[Multiply, Tag("<multiply>")],
-                Annotated[Least, Tag("<min>")],
-                Annotated[Most, Tag("<max>")],
-                Annotated[Round, Tag("<round>")],
-            ],
+            Annotated[Rational, Tag("<number>")]
+            | Annotated[ParameterRef, Tag("<parameter>")]
+            | Annotated[FactTerm, Tag("<fact>")]
+            | Annotated[CountTerm, Tag("<count>")]
+            | Annotated[Add, Tag("<add>")]
+            | Annotated[Subtract, Tag("<subtract>")]
+            | Annotated[Multiply, Tag("<multiply>")]
+            | Annotated[Least, Tag("<min>")]
+            | Annotated[Most, Tag("<max>")]
+            | Annotated[Round, Tag("<round>")],
             Discriminator(
                 _kind_of,
                 custom_error_type="unknown_term",
@@ -107,7 +105,10 @@ if not TYPE_CHECKING:
 
 
 class AmountCase(Document):
-    """Where ``when`` holds (always, if left out), this much. ``least``/``most`` bound it while its facts are unknown."""
+    """Where ``when`` holds (always, if left out), this much.
+
+    ``least`` and ``most`` bound it while its facts are unknown.
+    """
 
     when: Criteria | None = None
     yen: Term

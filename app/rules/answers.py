@@ -15,7 +15,7 @@ HORIZON_YEARS = 30
 
 @dataclass(frozen=True)
 class AmountAnswer:
-    """Yen, or their least and most while something is open. ``per`` month, once or year; ``each`` subject or household."""
+    """Yen, or their least and most while something is open; ``per`` month, once or year."""
 
     per: str
     each: str
@@ -70,21 +70,43 @@ class Answer:
     def as_document(self) -> dict[str, Any]:
         """The result as ``todoke check --json`` prints it."""
         document: dict[str, Any] = {
-            "programme": self.programme, "version": self.version, "subject": self.subject, "verdict": self.verdict,
+            "programme": self.programme,
+            "version": self.version,
+            "subject": self.subject,
+            "verdict": self.verdict,
             "amount": None if self.amount is None else self.amount.as_document(),
         }
-        for name in ("eligible_from", "eligible_until", "begins_on", "opens_on", "counted_on", "deadline",
-                     "lapsed_on", "review_on"):
+        for name in (
+            "eligible_from",
+            "eligible_until",
+            "begins_on",
+            "opens_on",
+            "counted_on",
+            "deadline",
+            "lapsed_on",
+            "review_on",
+        ):
             day = getattr(self, name)
             document[name] = None if day is None else day.isoformat()
-        for name in ("occasion", "pays_from", "cost_of_delay", "take_up", "form", "only_by_judgement", "stale",
-                     "certainty"):
+        for name in (
+            "occasion",
+            "pays_from",
+            "cost_of_delay",
+            "take_up",
+            "form",
+            "only_by_judgement",
+            "stale",
+            "certainty",
+        ):
             document[name] = getattr(self, name)
-        document["steps"] = [{"from": day.isoformat(), "amount": None if amount is None else amount.as_document()}
-                             for day, amount in self.steps]
+        document["steps"] = [
+            {"from": day.isoformat(), "amount": None if amount is None else amount.as_document()}
+            for day, amount in self.steps
+        ]
         document["missing"] = [missing.fact for missing in self.missing]
-        document["questions"] = [{"fact": missing.fact, "subject": missing.subject, "declined": missing.declined}
-                                 for missing in self.missing]
+        document["questions"] = [
+            {"fact": missing.fact, "subject": missing.subject, "declined": missing.declined} for missing in self.missing
+        ]
         document["reason"] = {} if self.reason is None else {"ja": self.reason}
         return document
 

@@ -11,7 +11,9 @@ from app.rules.documents import Day, Document, MonthDay, SpanText, TextField
 
 SingleAnchor = Annotated[
     str,
-    Field(pattern=r"^(today|residence\.(from|planned_move_out_on)|(household|guardian|child|pregnancy)\.[a-z][a-z0-9_]*)$"),
+    Field(
+        pattern=r"^(today|residence\.(from|planned_move_out_on)|(household|guardian|child|pregnancy)\.[a-z][a-z0-9_]*)$"
+    ),
 ]
 """A date fact, a date of the current residence, or ``today``: the day asked, or the first day of a later right."""
 

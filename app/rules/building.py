@@ -125,17 +125,23 @@ def store(households: Iterable[Any], catalogue: FactCatalogue) -> Stored:
     people = {kind: listing.close(len(ids)) for kind, listing in lists.items()}
     size = len(ids)
     table = residence.close(size, people)
-    people["household"] = People(ids, np.arange(size + 1), np.arange(size), np.ones(size, dtype=np.bool_),
-                                 np.zeros(size, dtype=np.int32), np.arange(size))
+    people["household"] = People(
+        ids,
+        np.arange(size + 1),
+        np.arange(size),
+        np.ones(size, dtype=np.bool_),
+        np.zeros(size, dtype=np.int32),
+        np.arange(size),
+    )
     sizes = {kind: part.size for kind, part in people.items()}
     stated: dict[str, dict[StatedKey, Column]] = defaultdict(dict)
     for (path, key), (rows, values) in gathering.values.items():
         fact = catalogue[path]
         stated[path][key] = Column.sparse(sizes[fact.owner], rows, _encode(fact, values), DTYPES[fact.type])
-    answers = {key: Column.sparse(sizes[key[0]], rows, values, np.int8)
-               for key, (rows, values) in gathering.answers.items()}
-    return Stored(catalogue, ids, people, dict(stated), answers, table, dict(gathering.declined),
-                  gathering.provenance)
+    answers = {
+        key: Column.sparse(sizes[key[0]], rows, values, np.int8) for key, (rows, values) in gathering.answers.items()
+    }
+    return Stored(catalogue, ids, people, dict(stated), answers, table, dict(gathering.declined), gathering.provenance)
 
 
 def _encode(fact: Fact, values: list[Any]) -> list[Any]:
@@ -180,8 +186,14 @@ class _PeopleList:
         counts = np.asarray(self.counts, dtype=np.int64)
         offsets = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(counts)))
         household = np.repeat(np.arange(size), counts)
-        return People(self.ids, offsets, household, np.asarray(self.listed, dtype=np.bool_),
-                      np.asarray(self.ranks, dtype=np.int32), household.copy())
+        return People(
+            self.ids,
+            offsets,
+            household,
+            np.asarray(self.listed, dtype=np.bool_),
+            np.asarray(self.ranks, dtype=np.int32),
+            household.copy(),
+        )
 
 
 class _ResidenceList:
@@ -225,6 +237,13 @@ def _intervals(entries: list[Mapping[str, Any]]) -> list[tuple[int, int, int, in
         if position + 1 < len(ordered):
             last = min(last, firsts[position + 1] - 1)
         planned = entry.get("planned_move_out_on")
-        intervals.append((int(entry["municipality"]), firsts[position], last,
-                          UNKNOWN if planned is None else _number(planned), False))
+        intervals.append(
+            (
+                int(entry["municipality"]),
+                firsts[position],
+                last,
+                UNKNOWN if planned is None else _number(planned),
+                False,
+            )
+        )
     return intervals

@@ -42,25 +42,25 @@ class Compiler:
     def node(self, source: Any, scope: str, path: str) -> Node:
         """Compile one tree in a scope."""
         if isinstance(source, criteria.AllOf):
-            return self.group(source, source.all, scope, f"{path}.all", largest=False)
+            return self._group(source, source.all, scope, f"{path}.all", largest=False)
         if isinstance(source, criteria.AnyOf):
-            return self.group(source, source.any, scope, f"{path}.any", largest=True)
+            return self._group(source, source.any, scope, f"{path}.any", largest=True)
         if isinstance(source, criteria.Not):
             inner = self.node(source.not_, scope, f"{path}.not")
             return Negation(inner.scope, path, source, f"not {inner.key}", inner)
         if isinstance(source, criteria.Some | criteria.Every | criteria.Count):
-            return self.quantifier(source, path)
+            return self._quantifier(source, path)
         leaf = _LEAVES[type(source).__pydantic_generic_metadata__["origin"] or type(source)]
         return leaf(self, source, scope, path)
 
-    def group(self, source: Any, parts: Any, scope: str, path: str, largest: bool) -> Node:
+    def _group(self, source: Any, parts: Any, scope: str, path: str, largest: bool) -> Node:
         members = tuple(self.node(part, scope, f"{path}[{position}]") for position, part in enumerate(parts))
         own = scope if any(member.scope == scope for member in members) else "household"
         word = "any" if largest else "all"
         key = f"{own}:{word}({' '.join(member.key for member in members)})"
         return Group(own, path.rpartition(".")[0], source, key, members, largest)
 
-    def quantifier(self, source: Any, path: str) -> Node:
+    def _quantifier(self, source: Any, path: str) -> Node:
         quantifier: Literal["some", "every", "count"] = next(
             word for word in ("some", "every", "count") if hasattr(source, word)
         )
@@ -70,11 +70,12 @@ class Compiler:
         key = f"{quantifier} {kind} {low} {high} ({'' if where is None else where.key})"
         return Quantifier("household", path, source, key, kind, quantifier, where, low, high)
 
-    def rank(self, source: Any, scope: str, path: str) -> Node:
+    def _rank(self, source: Any, scope: str, path: str) -> Node:
         among = None if source.among is None else self.node(source.among, "child", f"{path}.among")
         low, high = _number_bounds(source)
-        return Ranked("child", path, source, f"rank {low} {high} ({'' if among is None else among.key})", among, low,
-                      high)
+        return Ranked(
+            "child", path, source, f"rank {low} {high} ({'' if among is None else among.key})", among, low, high
+        )
 
     def fact(self, path: str, place: str, *types: str) -> Fact:
         """A fact of the catalogue, of one of the types."""
@@ -85,13 +86,13 @@ class Compiler:
             raise self.fail(place, f"{path} of type {fact.type}", f"a fact of type {' or '.join(types)}")
         return fact
 
-    def test(self, source: Any, scope: str, path: str) -> Node:
+    def _test(self, source: Any, scope: str, path: str) -> Node:
         fact = self.fact(source.fact, f"{path}.fact")
         own = _natural(scope, source.fact)
         if source.is_ is not None or source.in_ is not None:
             place = f"{path}.{'is' if source.is_ is not None else 'in'}"
             wanted = (source.is_,) if source.is_ is not None else source.in_
-            values = tuple(self.stored(fact, value, place) for value in wanted)
+            values = tuple(self._stored(fact, value, place) for value in wanted)
             return Equals(own, path, source, _key(own, source), fact.path, values)
         if source.from_ is not None or source.until is not None:
             self.fact(source.fact, f"{path}.fact", "date")
@@ -100,9 +101,9 @@ class Compiler:
         self.fact(source.fact, f"{path}.fact", "int", "yen", "choice")
         if fact.type == "choice" and not all(isinstance(choice, int) for choice in fact.choices):
             raise self.fail(f"{path}.fact", f"{fact.path}, whose choices have no order", "is or in")
-        return self.compared(source, fact, scope, path)
+        return self._compared(source, fact, scope, path)
 
-    def stored(self, fact: Fact, value: Any, place: str) -> int:
+    def _stored(self, fact: Fact, value: Any, place: str) -> int:
         """A literal as columns store it."""
         if fact.type == "bool" and isinstance(value, bool):
             return int(value)
@@ -113,11 +114,12 @@ class Compiler:
         choices = f"one of {', '.join(map(repr, fact.choices))}" if fact.type == "choice" else f"a {fact.type}"
         raise self.fail(place, repr(value), choices if fact.type != "date" else "from and until for a date")
 
-    def compared(self, source: Any, fact: Fact, scope: str, path: str) -> Node:
+    def _compared(self, source: Any, fact: Fact, scope: str, path: str) -> Node:
         own = _natural(scope, source.fact)
         literals = {word: bound for word in _BOUNDS if isinstance(bound := getattr(source, word), int)}
-        references = {word: bound for word in _BOUNDS
-                      if isinstance(bound := getattr(source, word), criteria.ParameterRef)}
+        references = {
+            word: bound for word in _BOUNDS if isinstance(bound := getattr(source, word), criteria.ParameterRef)
+        }
         nodes: list[Node] = []
         if literals:
             low, high = _whole_bounds(literals)
@@ -132,8 +134,11 @@ class Compiler:
         return Group(widest, path, source, _key(widest, source), tuple(nodes), False)
 
     def _ordered_choices(self, source: Any, fact: Fact, own: str, path: str, low: Any, high: Any) -> Node:
-        wanted = [position for position, choice in enumerate(fact.choices)
-                  if (low is None or choice >= low) and (high is None or choice <= high)]
+        wanted = [
+            position
+            for position, choice in enumerate(fact.choices)
+            if (low is None or choice >= low) and (high is None or choice <= high)
+        ]
         if not wanted:
             raise self.fail(path, f"{low} … {high}", f"a range that holds one of {', '.join(map(str, fact.choices))}")
         return Equals(own, path, source, _key(own, source), fact.path, tuple(wanted))
@@ -146,13 +151,14 @@ class Compiler:
             self.readable(reference.by, scope, f"{path}.by")
             own = scope if _natural(scope, reference.by) == scope else own
         whole: Callable[[Fraction], int] = {
-            "at_least": math.ceil, "over": lambda limit: math.floor(limit) + 1,
-            "at_most": math.floor, "under": lambda limit: math.ceil(limit) - 1,
+            "at_least": math.ceil,
+            "over": lambda limit: math.floor(limit) + 1,
+            "at_most": math.floor,
+            "under": lambda limit: math.ceil(limit) - 1,
         }[word]
         tables = write_out(parameter, whole)
         key = _key(own, source, word)
-        return Compared(own, path.rpartition(".")[0], source, key, fact.path, reference.by,
-                        word in ("at_least", "over"), tables)
+        return Compared(own, path.rpartition(".")[0], source, key, fact.path, reference.by, word, tables)
 
     def parameter(self, reference: Any, path: str) -> Parameter:
         """The parameter a reference names, with its table used by number or its value without."""
@@ -167,45 +173,45 @@ class Compiler:
         """Refuse a person's fact outside that person's scope."""
         owner = fact_path.split(".", 1)[0]
         if owner not in ("household", "guardian", scope):
-            raise self.fail(place, f"{fact_path} in the scope of a {scope}", f"a fact of household, guardian or {scope}")
+            raise self.fail(
+                place, f"{fact_path} in the scope of a {scope}", f"a fact of household, guardian or {scope}"
+            )
 
-    def within(self, source: Any, scope: str, path: str) -> Node:
+    def _within(self, source: Any, scope: str, path: str) -> Node:
         self.fact(source.within, f"{path}.within", "date")
         own = _natural(scope, source.within)
         opens = None if source.from_ is None else opening(source.from_, source.from_reckoning)
         closes = None if source.until is None else closing(source.until, source.until_reckoning, source.until_end_of)
         return Window(own, path, source, _key(own, source), source.within, opens, closes)
 
-    def fiscal_year_end(self, source: Any, scope: str, path: str) -> Node:
+    def _fiscal_year_end(self, source: Any, scope: str, path: str) -> Node:
         self.fact(source.fiscal_year_end, f"{path}.fiscal_year_end", "date")
         own = _natural(scope, source.fiscal_year_end)
-        if source.from_age is None:
-            opens = opening(Span())
-        else:
-            opens = age_fiscal_year_end(source.from_age).next_day()
-        return Window(own, path, source, _key(own, source), source.fiscal_year_end, opens,
-                      age_fiscal_year_end(source.of_age))
+        opens = opening(Span()) if source.from_age is None else age_fiscal_year_end(source.from_age).next_day()
+        return Window(
+            own, path, source, _key(own, source), source.fiscal_year_end, opens, age_fiscal_year_end(source.of_age)
+        )
 
-    def on(self, source: Any, scope: str, path: str) -> Node:
+    def _on(self, source: Any, scope: str, path: str) -> Node:
         first, last = (None if day is None else number_of(day) for day in (source.on.from_, source.on.until))
         return Season("household", path, source, _key("household", source), first, last)
 
-    def each_year(self, source: Any, scope: str, path: str) -> Node:
+    def _each_year(self, source: Any, scope: str, path: str) -> Node:
         yearly = source.each_year
         days = (yearly.from_[0] * 100 + yearly.from_[1], yearly.until[0] * 100 + yearly.until[1])
         return Season("household", path, source, _key("household", source), None, None, days)
 
-    def judgement(self, source: Any, scope: str, path: str) -> Node:
+    def _judgement(self, source: Any, scope: str, path: str) -> Node:
         return Open("household", path, source, "judgement")
 
-    def resided(self, source: Any, scope: str, path: str) -> Node:
+    def _resided(self, source: Any, scope: str, path: str) -> Node:
         if source.by is not None:
             self.fact(source.by, f"{path}.by", "date")
             self.readable(source.by, scope, f"{path}.by")
         area = source.area or self.area
         return Resided(scope, path, source, f"{_key(scope, source)} {area}", area, source.resided, source.by)
 
-    def resident_on(self, source: Any, scope: str, path: str) -> Node:
+    def _resident_on(self, source: Any, scope: str, path: str) -> Node:
         date = None if source.resident_on == "month_start" else source.resident_on
         if date is not None:
             self.fact(date, f"{path}.resident_on", "date")
@@ -213,24 +219,24 @@ class Compiler:
         area = source.area or self.area
         return LivedOn(scope, path, source, f"{_key(scope, source)} {area}", area, date)
 
-    def answered(self, source: Any, scope: str, path: str) -> Node:
+    def _answered(self, source: Any, scope: str, path: str) -> Node:
         question = "receives" if isinstance(source, criteria.Receives) else "received_elsewhere"
         programme = getattr(source, question).rsplit("/", 1)[-1]
         return Answered(scope, path, source, _key(scope, source), question, programme)
 
 
 _LEAVES: dict[type, Callable[[Compiler, Any, str, str], Node]] = {
-    criteria.FactTest: Compiler.test,
-    criteria.Within: Compiler.within,
-    criteria.FiscalYearEnd: Compiler.fiscal_year_end,
-    criteria.On: Compiler.on,
-    criteria.EachYear: Compiler.each_year,
-    criteria.Judgement: Compiler.judgement,
-    criteria.Resided: Compiler.resided,
-    criteria.ResidentOn: Compiler.resident_on,
-    criteria.Receives: Compiler.answered,
-    criteria.ReceivedElsewhere: Compiler.answered,
-    criteria.Rank: Compiler.rank,
+    criteria.FactTest: Compiler._test,
+    criteria.Within: Compiler._within,
+    criteria.FiscalYearEnd: Compiler._fiscal_year_end,
+    criteria.On: Compiler._on,
+    criteria.EachYear: Compiler._each_year,
+    criteria.Judgement: Compiler._judgement,
+    criteria.Resided: Compiler._resided,
+    criteria.ResidentOn: Compiler._resident_on,
+    criteria.Receives: Compiler._answered,
+    criteria.ReceivedElsewhere: Compiler._answered,
+    criteria.Rank: Compiler._rank,
 }
 
 
@@ -244,9 +250,14 @@ def write_out(parameter: Parameter, whole: Callable[[Fraction], int]) -> tuple[L
         known = [row is not None for row in rows]
         if parameter.is_table:
             values, known = [*values, 0], [*known, False]
-        tables.append(LimitTable(max(number_of(valid_from), EARLIEST),
-                                 OPEN_END if valid_until is None else number_of(valid_until),
-                                 np.asarray(values, dtype=np.int64), np.asarray(known, dtype=np.bool_)))
+        tables.append(
+            LimitTable(
+                max(number_of(valid_from), EARLIEST),
+                OPEN_END if valid_until is None else number_of(valid_until),
+                np.asarray(values, dtype=np.int64),
+                np.asarray(known, dtype=np.bool_),
+            )
+        )
     return tuple(tables)
 
 
@@ -256,8 +267,9 @@ def _natural(scope: str, fact_path: str) -> str:
 
 
 def _key(scope: str, source: Any, more: str = "") -> str:
-    return f"{scope}:{more}" + json.dumps(source.model_dump(mode="json", by_alias=True, exclude_none=True),
-                                         sort_keys=True, ensure_ascii=False)
+    return f"{scope}:{more}" + json.dumps(
+        source.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True, ensure_ascii=False
+    )
 
 
 def _number_bounds(source: Any) -> tuple[int | None, int | None]:

@@ -6,8 +6,10 @@ or where the right belongs to a person, also that person's. A child's fact at ho
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import Discriminator, Field, PlainSerializer, SerializationInfo, Tag, TypeAdapter, model_validator
 from typing_extensions import TypeAliasType
@@ -67,8 +69,12 @@ class FactTest(Document, Generic[Path]):
     @model_validator(mode="after")
     def _one_comparison(self) -> FactTest[Path]:
         bounds = [self.at_least, self.over, self.at_most, self.under]
-        kinds = [self.is_ is not None, self.in_ is not None, any(bound is not None for bound in bounds),
-                 self.from_ is not None or self.until is not None]
+        kinds = [
+            self.is_ is not None,
+            self.in_ is not None,
+            any(bound is not None for bound in bounds),
+            self.from_ is not None or self.until is not None,
+        ]
         if sum(kinds) != 1:
             raise ValueError("expected one comparison: is, in, at_least/over/at_most/under, or from/until")
         if (self.at_least is not None and self.over is not None) or (
@@ -82,7 +88,9 @@ class FactTest(Document, Generic[Path]):
 
     def _not_empty(self) -> None:
         low = self.at_least if isinstance(self.at_least, int) else self.over + 1 if isinstance(self.over, int) else None
-        high = self.at_most if isinstance(self.at_most, int) else self.under - 1 if isinstance(self.under, int) else None
+        high = (
+            self.at_most if isinstance(self.at_most, int) else self.under - 1 if isinstance(self.under, int) else None
+        )
         if low is not None and high is not None and high < low:
             raise ValueError(f"expected a range that holds at least one number: found {low} … {high}")
 
@@ -128,8 +136,10 @@ class Within(Document, Generic[Path]):
         return self
 
     def _one_day(self) -> bool:
-        return self.until_end_of is not None or self.until_reckoning == "included" or (
-            self.until_reckoning in ("birthday", "reached") and self.from_reckoning == "reached"
+        return (
+            self.until_end_of is not None
+            or self.until_reckoning == "included"
+            or (self.until_reckoning in ("birthday", "reached") and self.from_reckoning == "reached")
         )
 
     @property
@@ -279,8 +289,19 @@ def _check_bounds(at_least: int | None, at_most: int | None, is_: int | None) ->
 
 
 GROUPS = {"all": "all", "any": "any", "not": "not"}
-LEAVES = ("fact", "within", "fiscal_year_end", "on", "each_year", "rank", "resided", "resident_on", "receives",
-          "received_elsewhere", "judgement")
+LEAVES = (
+    "fact",
+    "within",
+    "fiscal_year_end",
+    "on",
+    "each_year",
+    "rank",
+    "resided",
+    "resident_on",
+    "receives",
+    "received_elsewhere",
+    "judgement",
+)
 QUANTIFIERS = ("some", "every", "count")
 
 
@@ -336,7 +357,7 @@ def _union(inner: Any, path: Any, *more: Any) -> Any:
     for kind, where in _PEOPLE.items():
         for quantifier, model in (("some", Some), ("every", Every), ("count", Count)):
             members.append(Annotated[model[Literal[kind], where], Tag(f"<{quantifier} {kind}>")])
-    return Annotated[Union[tuple(members)], _BY_KIND]
+    return Annotated[functools.reduce(operator.or_, members), _BY_KIND]
 
 
 _PEOPLE = {
@@ -383,8 +404,10 @@ class Scoped(dict[str, Any]):
 def mark_scope(value: Any, scope: Scope) -> Any:
     """Mark every mapping under ``criteria`` and ``when`` in a raw document with the scope it is read in."""
     if isinstance(value, Mapping):
-        return {key: _scoped(part, scope) if key in ("criteria", "when") else mark_scope(part, scope)
-                for key, part in value.items()}
+        return {
+            key: _scoped(part, scope) if key in ("criteria", "when") else mark_scope(part, scope)
+            for key, part in value.items()
+        }
     return [mark_scope(part, scope) for part in value] if isinstance(value, list | tuple) else value
 
 
@@ -408,9 +431,16 @@ def _argument(model: Any) -> str:
     return str(getattr(arguments[0], "__name__", arguments[0])) if arguments else ""
 
 
-_OWNER_OF_ARGUMENT = {f"{prefix}{part}": owner for prefix, owner in
-                      (("Guardian", "guardian"), ("Child", "child"), ("Pregnancy", "pregnancy"),
-                       ("CoResident", "co_resident")) for part in ("Criteria", "Path")}
+_OWNER_OF_ARGUMENT = {
+    f"{prefix}{part}": owner
+    for prefix, owner in (
+        ("Guardian", "guardian"),
+        ("Child", "child"),
+        ("Pregnancy", "pregnancy"),
+        ("CoResident", "co_resident"),
+    )
+    for part in ("Criteria", "Path")
+}
 
 
 def _dump(node: Any, info: SerializationInfo) -> Any:
@@ -429,13 +459,11 @@ if TYPE_CHECKING:
     Criteria = Any
 else:
     Criteria = Annotated[
-        Union[
-            Annotated[HouseholdCriteria, Tag("<household>")],
-            Annotated[GuardianCriteria, Tag("<guardian>")],
-            Annotated[ChildCriteria, Tag("<child>")],
-            Annotated[PregnancyCriteria, Tag("<pregnancy>")],
-            Annotated[CoResidentCriteria, Tag("<co_resident>")],
-        ],
+        Annotated[HouseholdCriteria, Tag("<household>")]
+        | Annotated[GuardianCriteria, Tag("<guardian>")]
+        | Annotated[ChildCriteria, Tag("<child>")]
+        | Annotated[PregnancyCriteria, Tag("<pregnancy>")]
+        | Annotated[CoResidentCriteria, Tag("<co_resident>")],
         Discriminator(_scope_of),
         _AnyScopeSchema(),
         PlainSerializer(_dump),

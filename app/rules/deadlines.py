@@ -45,8 +45,9 @@ def anchor_days(anchor: Any, reading: Reading, scope: str, today: Days) -> Colum
     """The anchor's day for each row of a scope; ``today`` is the day asked, or the first day of a later right."""
     if hasattr(anchor, "latest"):
         parts = [anchor_days(single, reading, scope, today) for single in anchor.latest]
-        return Column.of(np.maximum.reduce([part.values for part in parts]),
-                         np.logical_and.reduce([part.known for part in parts]))
+        return Column.of(
+            np.maximum.reduce([part.values for part in parts]), np.logical_and.reduce([part.known for part in parts])
+        )
     if anchor == "today":
         return Column(today, np.ones(today.shape, dtype=np.bool_), True)
     if not anchor.startswith("residence."):
@@ -141,8 +142,9 @@ def next_deadlines(rule: CompiledRule, reading: Reading, today: Days) -> NextDea
     how = rule.rule.application.pays_from if rule.rule.application is not None else None
     if how == "month_of_claim":
         month = month - 1
-    return NextDeadline(position, counted, office, as_days(lapsed),
-                        month if how is not None else np.full(size, -1, dtype=np.int64))
+    return NextDeadline(
+        position, counted, office, as_days(lapsed), month if how is not None else np.full(size, -1, dtype=np.int64)
+    )
 
 
 def opening_days(opening: Opening | None, reading: Reading, scope: str, today: Days) -> Column:
@@ -150,8 +152,9 @@ def opening_days(opening: Opening | None, reading: Reading, scope: str, today: D
     if opening is None:
         return Column.unknown(len(today), np.int32)
     if opening.on is not None:
-        return Column(np.full(today.shape, number_of(opening.on), dtype=np.int32),
-                      np.ones(today.shape, dtype=np.bool_), True)
+        return Column(
+            np.full(today.shape, number_of(opening.on), dtype=np.int32), np.ones(today.shape, dtype=np.bool_), True
+        )
     anchor = anchor_days(opening.anchor, reading, scope, today)
     days = anchor.values if opening.after is None else corresponding_days(anchor.values, opening.after)
     return Column(as_days(days), anchor.known, anchor.all_known)

@@ -40,7 +40,7 @@ class DocumentError(ValueError):
         super().__init__(f"{name}: {lines}" if name else lines)
 
 
-class Place(ValueError):  # noqa: N818 - raised inside validators only, carries one problem outward
+class Place(ValueError):
     """Raised inside a validator to point at a place below the field being validated."""
 
     def __init__(self, path: tuple[str | int, ...], found: object, expected: str) -> None:

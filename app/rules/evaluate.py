@@ -53,7 +53,7 @@ class CompiledRule:
         return self.rule.municipality == NATIONAL
 
     def capped(self, as_of: int) -> bool:
-        """Is the version overdue for checking, so that nothing better than undetermined may be said?"""
+        """Say whether the version is overdue for checking, so that nothing better than undetermined may be said."""
         check = self.rule.next_check_on
         return check is not None and as_of > number_of(check) and self.last >= as_of
 
@@ -96,8 +96,9 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(part)
 
 
-def compile_rule(rule: Rule, catalogue: FactCatalogue, parameters: Parameters, last: int = OPEN_END,
-                 except_in: Iterable[str] = ()) -> CompiledRule:
+def compile_rule(
+    rule: Rule, catalogue: FactCatalogue, parameters: Parameters, last: int = OPEN_END, except_in: Iterable[str] = ()
+) -> CompiledRule:
     """Compile one version. Raises ``DocumentError`` naming the path of whatever the catalogue or parameters lack.
 
     ``except_in``: municipalities whose own programme replaces this one.
@@ -107,23 +108,46 @@ def compile_rule(rule: Rule, catalogue: FactCatalogue, parameters: Parameters, l
     cases = []
     for position, case in enumerate(rule.amount or ()):
         place = f"amount[{position}]"
-        bounds = [None if term is None else compile_term(compiler, term, scope, f"{place}.{word}")
-                  for word, term in (("least", case.least), ("most", case.most))]
-        cases.append(CaseNode(None if case.when is None else compiler.node(case.when, scope, f"{place}.when"),
-                              compile_term(compiler, case.yen, scope, f"{place}.yen"), bounds[0], bounds[1],
-                              case.per, case.each))
-    take_up = [(None if part.when is None else compiler.node(part.when, scope, f"take_up[{position}].when"),
-                part.is_ or part.else_ or "application") for position, part in enumerate(rule.take_up)]
+        bounds = [
+            None if term is None else compile_term(compiler, term, scope, f"{place}.{word}")
+            for word, term in (("least", case.least), ("most", case.most))
+        ]
+        cases.append(
+            CaseNode(
+                None if case.when is None else compiler.node(case.when, scope, f"{place}.when"),
+                compile_term(compiler, case.yen, scope, f"{place}.yen"),
+                bounds[0],
+                bounds[1],
+                case.per,
+                case.each,
+            )
+        )
+    take_up = [
+        (
+            None if part.when is None else compiler.node(part.when, scope, f"take_up[{position}].when"),
+            part.is_ or part.else_ or "application",
+        )
+        for position, part in enumerate(rule.take_up)
+    ]
     criteria = compiler.node(rule.criteria, scope, "criteria")
-    return CompiledRule(rule, criteria, _with_area(criteria, rule, tuple(sorted(except_in))), tuple(cases), tuple(take_up), _deadlines(compiler, rule), number_of(rule.valid.from_),
-                        last if rule.valid.until is None else min(last, number_of(rule.valid.until)))
+    return CompiledRule(
+        rule,
+        criteria,
+        _with_area(criteria, rule, tuple(sorted(except_in))),
+        tuple(cases),
+        tuple(take_up),
+        _deadlines(compiler, rule),
+        number_of(rule.valid.from_),
+        last if rule.valid.until is None else min(last, number_of(rule.valid.until)),
+    )
 
 
 def _with_area(criteria: Node, rule: Rule, except_in: tuple[str, ...]) -> Node:
     if rule.municipality == NATIONAL and not except_in:
         return criteria
-    area = Everywhere("household", "municipality", None, f"area {rule.municipality} {except_in}", rule.municipality,
-                      except_in)
+    area = Everywhere(
+        "household", "municipality", None, f"area {rule.municipality} {except_in}", rule.municipality, except_in
+    )
     return Group(criteria.scope, "", None, f"{area.key} {criteria.key}", (area, criteria), False)
 
 
@@ -157,11 +181,17 @@ class Rulebook:
         self.catalogue = catalogue
 
     @classmethod
-    def compile(cls, rules: Iterable[Rule], catalogue: FactCatalogue, parameters: Parameters,
-                replaced_in: Mapping[str, Iterable[str]] | None = None) -> Rulebook:
+    def compile(
+        cls,
+        rules: Iterable[Rule],
+        catalogue: FactCatalogue,
+        parameters: Parameters,
+        replaced_in: Mapping[str, Iterable[str]] | None = None,
+    ) -> Rulebook:
         """Compile rules; the versions of a programme follow one another, the later one ending the earlier.
 
-        ``replaced_in``: key → municipalities in which another programme takes its place. Raises ``DocumentError`` with the problems of every rule that does not compile.
+        ``replaced_in``: key → municipalities in which another programme takes its place.
+        Raises ``DocumentError`` with the problems of every rule that does not compile.
         """
         grouped: dict[str, list[Rule]] = {}
         for rule in rules:
@@ -176,8 +206,10 @@ class Rulebook:
                 try:
                     compiled.append(compile_rule(rule, catalogue, parameters, end, (replaced_in or {}).get(key, ())))
                 except DocumentError as error:
-                    problems += [Problem(f"{key} {rule.version} {problem.path}", problem.found, problem.expected)
-                                 for problem in error.problems]
+                    problems += [
+                        Problem(f"{key} {rule.version} {problem.path}", problem.found, problem.expected)
+                        for problem in error.problems
+                    ]
             versions[key] = tuple(compiled)
         if problems:
             raise DocumentError(problems)
@@ -195,8 +227,9 @@ class Rulebook:
         return next((rule for rule in self.versions[key] if rule.first <= number <= rule.last), None)
 
 
-def evaluate(rulebook: Rulebook, population: Population, on: dt.date,
-             programmes: Iterable[str] | None = None) -> dict[str, Verdicts]:
+def evaluate(
+    rulebook: Rulebook, population: Population, on: dt.date, programmes: Iterable[str] | None = None
+) -> dict[str, Verdicts]:
     """Verdicts of all programmes (or some) in force on a day: key → one verdict per row of the subject."""
     moment = Moment.on(population, on)
     results = {}

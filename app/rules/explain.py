@@ -56,9 +56,18 @@ def explain(traced: Trace, reading: Reading, phrases: Phrases) -> Explanation:
             shown = phrases.say("with_date", value=shown, date=phrases.day(number_of(_date(recorded_on))))
         sentence = phrases.say("with_value", sentence=sentence, value=shown)
     facts = traced.node.reads
-    return Explanation(VERDICT_NAMES[traced.verdict], sentence, words, traced.node.path, traced.person,
-                       facts[0] if facts else None, value, source, recorded_on,
-                       tuple(explain(part, reading, phrases) for part in traced.parts))
+    return Explanation(
+        VERDICT_NAMES[traced.verdict],
+        sentence,
+        words,
+        traced.node.path,
+        traced.person,
+        facts[0] if facts else None,
+        value,
+        source,
+        recorded_on,
+        tuple(explain(part, reading, phrases) for part in traced.parts),
+    )
 
 
 def _date(text: str) -> dt.date:
@@ -95,8 +104,10 @@ def _owner_row(path: str, traced: Trace, reading: Reading) -> int:
 
 
 def _window_days(node: Window, traced: Trace, reading: Reading, phrases: Phrases) -> str:
-    edges = [None if edge is None else int(reading.threshold(node.fact, edge, traced.kind)[traced.row])
-             for edge in (node.opens, node.closes)]
+    edges = [
+        None if edge is None else int(reading.threshold(node.fact, edge, traced.kind)[traced.row])
+        for edge in (node.opens, node.closes)
+    ]
     return days_in_words(edges[0], edges[1], phrases)
 
 
@@ -104,8 +115,8 @@ def _beside_limit(node: Compared, text: str, traced: Trace, reading: Reading, ph
     limit = limits(node.tables, node.by, reading, traced.kind)
     if not limit.known[traced.row]:
         return text
-    # The compiled limit is the last whole number that still holds; the law's own words stand in the condition.
-    shift = {"under": 1, "over": -1}.get(node.path.rpartition(".")[2], 0)
+    # The compiled limit is the last whole number that still holds; the law's own figure is one beside it.
+    shift = {"under": 1, "over": -1}.get(node.word, 0)
     return phrases.join([text, phrases.value(phrases.catalogue[node.fact], limit.values[traced.row] + shift)])
 
 

@@ -114,8 +114,10 @@ class FactCatalogue:
             try:
                 facts[path] = Fact.model_validate({"path": path, **entry})
             except ValidationError as error:
-                problems += [problem.__class__(f"{path}.{problem.path}", problem.found, problem.expected)
-                             for problem in problems_of(error)]
+                problems += [
+                    problem.__class__(f"{path}.{problem.path}", problem.found, problem.expected)
+                    for problem in problems_of(error)
+                ]
         if problems:
             raise DocumentError(problems, name)
         return cls(facts)

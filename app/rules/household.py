@@ -174,8 +174,12 @@ class Household(_Owner):
 
     @model_validator(mode="after")
     def _consistent(self) -> Household:
-        people = [(field, position, person.id) for field in PEOPLE_FIELDS
-                  for position, person in enumerate(getattr(self, field) or ()) if person.id is not None]
+        people = [
+            (field, position, person.id)
+            for field in PEOPLE_FIELDS
+            for position, person in enumerate(getattr(self, field) or ())
+            if person.id is not None
+        ]
         seen: set[str] = set()
         for field, position, identifier in people:
             if identifier in seen:
@@ -186,8 +190,9 @@ class Household(_Owner):
                 raise Place(("residence", position, "who"), entry.who, f"the id of a person: {', '.join(sorted(seen))}")
             if entry.until is not None and entry.until < entry.from_:
                 raise Place(("residence", position, "until"), str(entry.until), f"{entry.from_} or later")
-        claimants = [position for position, person in enumerate(self.guardians or ())
-                     if person.facts.get("claimant") is True]
+        claimants = [
+            position for position, person in enumerate(self.guardians or ()) if person.facts.get("claimant") is True
+        ]
         if len(claimants) > 1:
             raise Place(("guardians", claimants[1], "facts", "claimant"), True, "one claimant at most")
         return self
@@ -197,8 +202,12 @@ class Household(_Owner):
         return self.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
-PEOPLE_FIELDS = {"guardians": "guardian", "children": "child", "pregnancies": "pregnancy",
-                 "co_residents": "co_resident"}
+PEOPLE_FIELDS = {
+    "guardians": "guardian",
+    "children": "child",
+    "pregnancies": "pregnancy",
+    "co_residents": "co_resident",
+}
 """The lists of people in a household document and the kind of person in each."""
 
 

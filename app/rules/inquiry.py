@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from app.rules.answers import Answer, horizon
 from app.rules.columns import YES
 from app.rules.details import Detail
-from app.rules.evaluate import CompiledRule, Rulebook
+from app.rules.evaluate import Rulebook
 from app.rules.phrases import Phrases
 from app.rules.population import Population
 from app.rules.reading import Moment
@@ -27,19 +30,32 @@ class HouseholdAnswers:
     municipality_open: bool
 
 
-def entitlements(rulebook: Rulebook, population: Population, on: dt.date, programmes: Iterable[str] | None = None,
-                 *, since: dt.date | None = None) -> dict[str, Periods]:
+def entitlements(
+    rulebook: Rulebook,
+    population: Population,
+    on: dt.date,
+    programmes: Iterable[str] | None = None,
+    *,
+    since: dt.date | None = None,
+) -> dict[str, Periods]:
     """Periods of every programme from ``since`` (``on`` unless given) to the horizon, asked on ``on``; columns only.
 
-    What matching stores: ``with_verdict(2)`` are the rights, ``with_verdict(1)`` the open questions. Local programmes of
-    a household whose municipality is unknown come out undetermined.
+    What matching stores: ``with_verdict(2)`` are the rights, ``with_verdict(1)`` the open questions. Local programmes
+    of a household whose municipality is unknown come out undetermined.
     """
-    return {key: programme_periods(rulebook.versions[key], population, on, since or on, horizon(on))
-            for key in (rulebook if programmes is None else programmes)}
+    return {
+        key: programme_periods(rulebook.versions[key], population, on, since or on, horizon(on))
+        for key in (rulebook if programmes is None else programmes)
+    }
 
 
-def answers_on(rulebook: Rulebook, population: Population, on: dt.date, programmes: Iterable[str] | None = None,
-               phrases: Phrases | None = None) -> list[HouseholdAnswers]:
+def answers_on(
+    rulebook: Rulebook,
+    population: Population,
+    on: dt.date,
+    programmes: Iterable[str] | None = None,
+    phrases: Phrases | None = None,
+) -> list[HouseholdAnswers]:
     """Answers for every household. Programmes that are named are always answered, others only where their area covers.
 
     While a household's municipality is unknown, its local programmes are one question (``municipality_open``).
@@ -50,19 +66,29 @@ def answers_on(rulebook: Rulebook, population: Population, on: dt.date, programm
     in_force = {key: rule for key, rule in chosen.items() if rule is not None}
     moment = Moment.on(population, on)
     covered = {key: rule.covered(moment) == YES for key, rule in in_force.items()}
-    unknown = moment.codes() == UNKNOWN_CODE
+    unknown = moment.codes() <= UNKNOWN_CODE
+    told = {key: covered[key] | named for key in in_force}
+    periods = {key: _told_periods(rulebook, population, on, key, told[key]) for key in in_force}
     results = []
     for row in range(population.size):
         detail = Detail(rulebook, population, row, on)
-        told = [key for key in in_force if named or covered[key][row]]
-        answers = [answer for key in told for answer in _of_programme(detail, key, in_force[key], phrases)]
+        answers = []
+        for key, rule in in_force.items():
+            offsets = population.people[rule.subject].offsets
+            first, last = int(offsets[row]), int(offsets[row + 1])
+            if told[key][row] and first < last:
+                mine = periods[key].rows_between(first, last)
+                answers += [detail.answer(key, subject, mine, phrases) for subject in range(last - first)]
         results.append(HouseholdAnswers(population.ids[row], on, tuple(answers), bool(unknown[row])))
     return results
 
 
-def _of_programme(detail: Detail, key: str, rule: CompiledRule, phrases: Phrases | None) -> list[Answer]:
-    subjects = detail.population.people[rule.subject].size
-    if not subjects:
-        return []
-    periods = detail.periods(key)
-    return [detail.answer(key, row, periods, phrases) for row in range(subjects)]
+def _told_periods(rulebook: Rulebook, population: Population, on: dt.date, key: str, told: Any) -> Periods:
+    """The periods of the households that are told about a programme, from its first version to the horizon."""
+    versions = rulebook.versions[key]
+    part = population if told.all() else population.subset(np.flatnonzero(told))
+    periods = programme_periods(versions, part, on, versions[0].first, horizon(on))
+    if part is population:
+        return periods
+    rows = population.people[periods.subject].rows_of(np.flatnonzero(told))
+    return replace(periods, row=rows[periods.row])

@@ -48,7 +48,7 @@ def multiplied(left: Any, right: Any) -> NDArray[Any]:
     """Product of whole numbers; goes over to Python's integers where 64 bits might not hold it."""
     left, right = np.asarray(left), np.asarray(right)
     largest = [max((abs(int(part.max())), abs(int(part.min())))) if part.size else 0 for part in (left, right)]
-    if left.dtype == object or right.dtype == object or largest[0] * largest[1] > _SAFE:
+    if object in (left.dtype, right.dtype) or largest[0] * largest[1] > _SAFE:
         left, right = left.astype(object), right.astype(object)
     return np.asarray(left * right)
 
@@ -80,8 +80,11 @@ class TermNode:
         """One exact number per row."""
         size = reading.population.people[scope].size
         if isinstance(self.source, Fraction):
-            return Exact(np.full(size, self.source.numerator, dtype=np.int64), self.source.denominator,
-                         np.ones(size, dtype=np.bool_))
+            return Exact(
+                np.full(size, self.source.numerator, dtype=np.int64),
+                self.source.denominator,
+                np.ones(size, dtype=np.bool_),
+            )
         if isinstance(self.source, ParameterRef):
             column = limits(self.tables, self.fact, reading, scope)
             return Exact(column.values, self.denominator, column.known)
@@ -118,8 +121,9 @@ class TermNode:
             elif isinstance(self.source, amounts.Subtract):
                 result = result - other
             else:
-                result = np.minimum(result, other) if isinstance(self.source, amounts.Least) else np.maximum(
-                    result, other)
+                result = (
+                    np.minimum(result, other) if isinstance(self.source, amounts.Least) else np.maximum(result, other)
+                )
         return Exact(result, denominator, known)
 
     def _rounded(self, part: Exact) -> Exact:
@@ -141,8 +145,13 @@ def compile_term(compiler: Compiler, source: Any, scope: str, path: str) -> Term
         values = [row for _, _, period in parameter.in_force() for row in (period.table or (period.value,))]
         steps = [period.beyond.step for period in parameter.periods if isinstance(period.beyond, Beyond)]
         denominator = math.lcm(*(value.denominator for value in (*values, *steps) if value is not None))
-        return TermNode(source, path, fact=source.by, denominator=denominator,
-                        tables=write_out(parameter, lambda value: int(value * denominator)))
+        return TermNode(
+            source,
+            path,
+            fact=source.by,
+            denominator=denominator,
+            tables=write_out(parameter, lambda value: int(value * denominator)),
+        )
     if isinstance(source, amounts.FactTerm):
         compiler.fact(source.fact, f"{path}.fact", "int", "yen")
         compiler.readable(source.fact, scope, f"{path}.fact")
@@ -153,10 +162,14 @@ def compile_term(compiler: Compiler, source: Any, scope: str, path: str) -> Term
     word = next(key for key in ("add", "subtract", "multiply", "min", "max", "round") if hasattr(source, key))
     found = getattr(source, word)
     parts = found if isinstance(found, tuple) else (found,)
-    return TermNode(source, path, tuple(
-        compile_term(compiler, part, scope, f"{path}.{word}" + (f"[{position}]" if len(parts) > 1 else ""))
-        for position, part in enumerate(parts)
-    ))
+    return TermNode(
+        source,
+        path,
+        tuple(
+            compile_term(compiler, part, scope, f"{path}.{word}" + (f"[{position}]" if len(parts) > 1 else ""))
+            for position, part in enumerate(parts)
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -220,8 +233,9 @@ def evaluate_cases(cases: tuple[CaseNode, ...], reading: Reading, scope: str) ->
     return result
 
 
-def _widen(result: Amounts, may: NDArray[np.bool_], value: Column, case: CaseNode, reading: Reading,
-           scope: str) -> None:
+def _widen(
+    result: Amounts, may: NDArray[np.bool_], value: Column, case: CaseNode, reading: Reading, scope: str
+) -> None:
     for bound, term in (("least", case.least), ("most", case.most)):
         limit = value if term is None else term.evaluate(reading, scope).whole()
         values = np.where(value.known, value.values, limit.values)

@@ -37,7 +37,7 @@ def is_prefecture(code: str) -> bool:
 
 
 def covers(area: str, municipality: str) -> bool:
-    """Does a programme of ``area`` cover people living in ``municipality``?"""
+    """Say whether a programme of ``area`` covers people living in ``municipality``."""
     if area == NATIONAL:
         return True
     return area[:2] == municipality[:2] if is_prefecture(area) else area == municipality

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from app.calendar.day_numbers import Days, as_days, date_of
 from app.calendar.fiscal_year import fiscal_year_starts, fiscal_years
@@ -55,6 +56,7 @@ class Node:
 class Leaf(Node):
     """A test of one thing; its verdicts are shared by every programme that asks the same of the same moment."""
 
+    @override
     def verdicts(self, reading: Reading) -> Verdicts:
         key = reading.cache_key(self.reads, self.key)
         cache = reading.moment.cache
@@ -76,9 +78,11 @@ class Group(Node):
     largest: bool = False
 
     @property
+    @override
     def parts(self) -> Sequence[Node]:
         return self.members
 
+    @override
     def verdicts(self, reading: Reading) -> Verdicts:
         join = np.maximum if self.largest else np.minimum
         inner = self._joined([part for part in self.members if part.scope == self.scope], reading, join)
@@ -108,9 +112,11 @@ class Negation(Node):
     inner: Node
 
     @property
+    @override
     def parts(self) -> Sequence[Node]:
         return (self.inner,)
 
+    @override
     def verdicts(self, reading: Reading) -> Verdicts:
         verdicts: Verdicts = np.int8(2) - self.inner.verdicts(reading)
         return verdicts
@@ -120,6 +126,7 @@ class Negation(Node):
 class Open(Leaf):
     """A human decides."""
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         return np.full(reading.population.people[self.scope].size, UNKNOWN, dtype=np.int8)
 
@@ -132,9 +139,11 @@ class Equals(Leaf):
     values: tuple[int, ...]
 
     @property
+    @override
     def reads(self) -> tuple[str, ...]:
         return (self.fact,)
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         column = reading.at(self.fact, self.scope)
         holds = column.values == self.values[0]
@@ -142,6 +151,7 @@ class Equals(Leaf):
             holds |= column.values == value
         return column.judge(holds)
 
+    @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         return school_year_starts(self.fact, reading, first, last)
 
@@ -155,9 +165,11 @@ class Between(Leaf):
     high: int | None
 
     @property
+    @override
     def reads(self) -> tuple[str, ...]:
         return (self.fact,)
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         column = reading.at(self.fact, self.scope)
         if self.low is None:
@@ -167,6 +179,7 @@ class Between(Leaf):
             holds &= column.values <= self.high
         return column.judge(holds)
 
+    @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         return school_year_starts(self.fact, reading, first, last)
 
@@ -180,9 +193,11 @@ class Window(Leaf):
     closes: Edge | None
 
     @property
+    @override
     def reads(self) -> tuple[str, ...]:
         return (self.fact,)
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         column, days = reading.at(self.fact, self.scope), reading.moment.days_of(self.scope)
         holds = np.ones(len(column.values), dtype=np.bool_)
@@ -192,6 +207,7 @@ class Window(Leaf):
             holds &= days <= reading.threshold(self.fact, self.closes, self.scope)
         return column.judge(holds)
 
+    @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         known = reading.at(self.fact, self.scope).known
         household = reading.population.people[self.scope].household
@@ -210,6 +226,7 @@ class Season(Leaf):
     last_day: int | None = None
     yearly: tuple[int, int] | None = None
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         verdicts = self._on(reading.moment.days).astype(np.int8) * np.int8(YES)
         return np.broadcast_to(verdicts, (reading.population.size,))
@@ -226,10 +243,14 @@ class Season(Leaf):
         inside = (start <= place) & (place <= end) if start <= end else (start <= place) | (place <= end)
         return np.asarray(inside)
 
+    @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         if self.yearly is None:
-            days = [day for day in (self.first_day, None if self.last_day is None else self.last_day + 1)
-                    if day is not None and first < day <= last]
+            days = [
+                day
+                for day in (self.first_day, None if self.last_day is None else self.last_day + 1)
+                if day is not None and first < day <= last
+            ]
         else:
             span = np.arange(first + 1, last + 1, dtype=np.int32)
             inside = self._on(np.arange(first, last + 1, dtype=np.int32))
@@ -255,28 +276,31 @@ def school_year_starts(fact: str, reading: Reading, first: int, last: int) -> It
 class Compared(Leaf):
     """The fact compared with a dated parameter. ``tables`` are its periods in whole numbers.
 
-    The limits are already turned into whole yen for the comparison at hand: ``at_least`` means value ≥ limit, else
-    value ≤ limit. Outside every period, and where a table says so, the limit is unknown.
+    ``word`` is at_least, over, at_most or under; the limits are already turned into the whole number that just holds
+    (over 100 → 101 or more). Outside every period, and where a table says so, the limit is unknown.
     """
 
     fact: str
     by: str | None
-    at_least: bool
+    word: str
     tables: tuple[LimitTable, ...]
 
     @property
+    @override
     def reads(self) -> tuple[str, ...]:
         return (self.fact,) if self.by is None else (self.fact, self.by)
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         column = reading.at(self.fact, self.scope)
         limit = limits(self.tables, self.by, reading, self.scope)
-        holds = column.values >= limit.values if self.at_least else column.values <= limit.values
+        holds = column.values >= limit.values if self.word in ("at_least", "over") else column.values <= limit.values
         if column.all_known and limit.all_known:
             return column.judge(holds)
         known = column.known & limit.known
         return Column(column.values, known, False).judge(np.asarray(holds))
 
+    @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         yield from school_year_starts(self.fact, reading, first, last)
         yield everybody(reading.moment, table_edges(self.tables, first, last))
@@ -308,10 +332,7 @@ def limits(tables: Sequence[LimitTable], by: str | None, reading: Reading, scope
         inside = (table.first <= days) & (days <= table.last)
         if not inside.any():
             continue
-        if chosen is None:
-            row = np.zeros(size, dtype=np.int64)
-        else:
-            row = np.clip(chosen.values, 0, len(table.rows) - 1)
+        row = np.zeros(size, dtype=np.int64) if chosen is None else np.clip(chosen.values, 0, len(table.rows) - 1)
         values, known = table.rows[row], table.known[row]
         if chosen is not None and not chosen.all_known:
             known = known & chosen.known
@@ -331,6 +352,7 @@ class Everywhere(Leaf):
     area: str
     except_in: tuple[str, ...] = ()
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         covered = reading.moment.covered(self.area)
         if not self.except_in:
@@ -338,6 +360,7 @@ class Everywhere(Leaf):
         codes = reading.moment.codes()
         return np.where(np.isin(codes, [int(code) for code in self.except_in]), np.int8(NO), covered)
 
+    @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         sets, days = reading.population.residence.change_days()
         mine = (sets < reading.population.size) & (first < days) & (days <= last)
@@ -345,7 +368,7 @@ class Everywhere(Leaf):
 
 
 def bounded(sure: NDArray[np.int64], possible: NDArray[np.int64], low: int | None, high: int | None) -> Verdicts:
-    """Does a number known only to lie in [sure, possible] lie in [low, high]?"""
+    """Judge whether a number known only to lie in [sure, possible] lies in [low, high]."""
     low_bound = -1 if low is None else low
     high_bound = np.iinfo(np.int64).max if high is None else high
     verdicts = np.full(sure.shape, UNKNOWN, dtype=np.int8)

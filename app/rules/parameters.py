@@ -103,8 +103,12 @@ class Parameter(Document):
     @model_validator(mode="after")
     def _in_order(self) -> Parameter:
         for earlier, later in zip(self.periods, self.periods[1:], strict=False):
-            if later.valid_from <= earlier.valid_from or (earlier.valid_until and later.valid_from <= earlier.valid_until):
-                raise ValueError(f"expected periods in order without overlap, found {earlier.valid_from}, {later.valid_from}")
+            if later.valid_from <= earlier.valid_from or (
+                earlier.valid_until and later.valid_from <= earlier.valid_until
+            ):
+                raise ValueError(
+                    f"expected periods in order without overlap, found {earlier.valid_from}, {later.valid_from}"
+                )
         if len({period.table is None for period in self.periods}) > 1:
             raise ValueError("expected all periods to be values, or all to be tables")
         return self

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from app.calendar.day_numbers import Days, first_of_month, month_starts, months_of
 from app.calendar.legal_age import corresponding_days
@@ -31,9 +32,11 @@ class Quantifier(Node):
     high: int | None = None
 
     @property
+    @override
     def parts(self) -> Sequence[Node]:
         return () if self.where is None else (self.where,)
 
+    @override
     def verdicts(self, reading: Reading) -> Verdicts:
         people = reading.population.people[self.kind]
         inner = people_verdicts(self.where, self.kind, reading)
@@ -63,13 +66,16 @@ class Ranked(Node):
     high: int | None = None
 
     @property
+    @override
     def parts(self) -> Sequence[Node]:
         return () if self.among is None else (self.among,)
 
     @property
+    @override
     def reads(self) -> tuple[str, ...]:
         return ("child.birth_date",)
 
+    @override
     def verdicts(self, reading: Reading) -> Verdicts:
         sure, possible = self.places(reading)
         return bounded(sure, possible, self.low, self.high)
@@ -83,9 +89,11 @@ class Ranked(Node):
         for shift in range(1, int(np.diff(people.offsets).max(initial=0))):
             left = np.flatnonzero(people.household[:-shift] == people.household[shift:])
             right = left + shift
-            earlier = np.where(births.values[left] == births.values[right],
-                               people.id_rank[left] < people.id_rank[right],
-                               births.values[left] < births.values[right]).astype(np.int8) * np.int8(YES)
+            earlier = np.where(
+                births.values[left] == births.values[right],
+                people.id_rank[left] < people.id_rank[right],
+                births.values[left] < births.values[right],
+            ).astype(np.int8) * np.int8(YES)
             earlier[~(births.known[left] & births.known[right])] = UNKNOWN
             for ahead, behind, order in ((left, right, earlier), (right, left, np.int8(2) - earlier)):
                 counted = np.minimum(order, counts[ahead])
@@ -96,11 +104,12 @@ class Ranked(Node):
 
 @dataclass(frozen=True, eq=False)
 class Answered(Leaf):
-    """Does the person, or else the household, receive another programme, or was it paid elsewhere?"""
+    """The person, or else the household, receives another programme, or was paid it elsewhere."""
 
     question: str
     programme: str
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         population = reading.population
         household = population.answers("household", self.question, self.programme)
@@ -121,9 +130,11 @@ class LivedOn(Leaf):
     date_fact: str | None
 
     @property
+    @override
     def reads(self) -> tuple[str, ...]:
         return () if self.date_fact is None else (self.date_fact,)
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         sets = reading.population.people[self.scope].residence_sets
         table = reading.population.residence
@@ -131,13 +142,14 @@ class LivedOn(Leaf):
             days = np.broadcast_to(first_of_month(reading.moment.days_of(self.scope)), sets.shape)
             return in_area(table.codes_on(sets, days), self.area)
         date = reading.at(self.date_fact, self.scope)
-        rows = table.covering(sets, date.values)
-        if not len(table.codes):
-            return np.full(sets.shape, UNKNOWN, dtype=np.int8)
-        verdicts = in_area(np.where(rows >= 0, table.codes[rows], 0).astype(np.int32), self.area)
-        verdicts[table.assumed[rows] | ~date.known] = UNKNOWN
+        verdicts = in_area(table.codes_on(sets, date.values), self.area)
+        if len(table.codes):
+            rows = table.covering(sets, date.values)
+            verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
+        verdicts[~date.known] = UNKNOWN
         return verdicts
 
+    @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         if self.date_fact is None:
             households, days = residence_changes(reading, self.scope)
@@ -156,9 +168,11 @@ class Resided(Leaf):
     date_fact: str | None
 
     @property
+    @override
     def reads(self) -> tuple[str, ...]:
         return () if self.date_fact is None else (self.date_fact,)
 
+    @override
     def judge(self, reading: Reading) -> Verdicts:
         sets = reading.population.people[self.scope].residence_sets
         table = reading.population.residence
@@ -167,7 +181,7 @@ class Resided(Leaf):
         date = None if self.date_fact is None else reading.at(self.date_fact, self.scope)
         days = np.broadcast_to(reading.moment.days_of(self.scope) if date is None else date.values, sets.shape)
         rows = table.covering(sets, days)
-        inside = in_area(np.where(rows >= 0, table.codes[rows], 0).astype(np.int32), self.area)
+        inside = in_area(table.codes_on(sets, days), self.area)
         long_enough = corresponding_days(table.run_starts(self.area), self.span)[rows] <= days
         verdicts = np.where(inside == YES, np.where(long_enough, YES, NO), inside).astype(np.int8)
         verdicts[(rows >= 0) & table.assumed[rows] & (inside == YES)] = UNKNOWN
@@ -175,6 +189,7 @@ class Resided(Leaf):
             verdicts[~date.known] = UNKNOWN
         return verdicts
 
+    @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         if self.date_fact is not None:
             return

@@ -62,7 +62,7 @@ class Phrases:
         number = f"{int(value):,}"
         if fact.type == "yen":
             return self.say("yen", number=number)
-        return self.say("number", number=number, unit=fact.unit.in_language(self.language) if fact.unit else "")
+        return self.say("number", number=number, unit=fact.unit.in_language(self.language) if fact.unit else "").strip()
 
     def join(self, parts: list[str], separator: str = "list_separator") -> str:
         """A list in words."""
@@ -152,7 +152,8 @@ def _window(node: Window, phrases: Phrases) -> str:
         closes = phrases.say(f"closes_{source.until_reckoning}", span=phrases.span(source.until, age))
         if source.until_end_of is not None:
             closes = phrases.say(f"until_end_of_{source.until_end_of}", closes=closes)
-    return phrases.say("window", fact=fact, opens=opens, closes=closes)
+    words = phrases.say("window", fact=fact, opens=opens, closes=closes)
+    return " ".join(words.split()) if phrases.language == "en" else words
 
 
 def _residence(node: LivedOn | Resided, phrases: Phrases) -> str:
@@ -171,8 +172,9 @@ def _test(node: Node, phrases: Phrases) -> str:
             return phrases.say("fact_true" if source.is_ else "fact_false", fact=label)
         return phrases.say("fact_is", fact=label, value=_literal(fact, source.is_, phrases))
     if source.in_ is not None:
-        return phrases.say("fact_in", fact=label,
-                           values=phrases.join([_literal(fact, value, phrases) for value in source.in_]))
+        return phrases.say(
+            "fact_in", fact=label, values=phrases.join([_literal(fact, value, phrases) for value in source.in_])
+        )
     if source.from_ is not None or source.until is not None:
         return _dates(source, label, phrases)
     bounds = []
@@ -199,8 +201,10 @@ def _limit(fact: Fact, limit: Any, phrases: Phrases) -> str:
 
 
 def _dates(source: Any, label: str, phrases: Phrases) -> str:
-    first, last = (None if day is None else phrases.say("date", year=day.year, month=day.month, day=day.day)
-                   for day in (source.from_, source.until))
+    first, last = (
+        None if day is None else phrases.say("date", year=day.year, month=day.month, day=day.day)
+        for day in (source.from_, source.until)
+    )
     kind = "between" if first and last else "from" if first else "until"
     prefix = "born" if source.fact == "child.birth_date" else "date"
     return phrases.say(f"{prefix}_{kind}", fact=label, **{"from": first, "until": last})

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from app.calendar.day_numbers import Days
 from app.calendar.windows import Edge
@@ -84,7 +85,7 @@ class Population:
         return edge.days(self.column(path).values)
 
     def declined(self, path: str, row: int) -> bool:
-        """Was this fact asked and not answered?"""
+        """Say whether this fact was asked and not answered."""
         return row in self._stored.declined.get(path, ())
 
     def provenance(self, path: str, row: int) -> Provenance | None:
@@ -98,9 +99,11 @@ class _Picked(Sequence[str]):
     def __init__(self, ids: Sequence[str], rows: Rows) -> None:
         self._ids, self._rows = ids, rows
 
+    @override
     def __len__(self) -> int:
         return len(self._rows)
 
+    @override
     def __getitem__(self, position: Any) -> Any:
         return self._ids[self._rows[position]]
 
@@ -129,15 +132,18 @@ class _Subset(Population):
             sets = np.where(own, len(self._households) + np.searchsorted(self._own, sets), household)
         else:
             sets = household
-        return People(_Picked(people.ids, rows), offsets, household, people.listed[self._households],
-                      people.id_rank[rows], sets)
+        return People(
+            _Picked(people.ids, rows), offsets, household, people.listed[self._households], people.id_rank[rows], sets
+        )
 
+    @override
     def stated(self, path: str) -> Mapping[StatedKey, Column]:
         if path not in self._gathered:
             rows = self._rows[path.split(".", 1)[0]]
             self._gathered[path] = {key: column.take(rows) for key, column in self._parent.stated(path).items()}
         return self._gathered[path]
 
+    @override
     def answers(self, kind: str, question: str, programme: str) -> Column | None:
         column = self._parent.answers(kind, question, programme)
         return None if column is None else column.take(self._rows[kind])
@@ -146,12 +152,15 @@ class _Subset(Population):
     def residence(self) -> ResidenceTable:
         return self._parent.residence.take(np.concatenate((self._households, self._own)))
 
+    @override
     def _threshold(self, path: str, edge: Edge) -> Days:
         thresholds: Days = self._parent.threshold(path, edge)[self._rows[path.split(".", 1)[0]]]
         return thresholds
 
+    @override
     def declined(self, path: str, row: int) -> bool:
         return self._parent.declined(path, int(self._rows[path.split(".", 1)[0]][row]))
 
+    @override
     def provenance(self, path: str, row: int) -> Provenance | None:
         return self._parent.provenance(path, int(self._rows[path.split(".", 1)[0]][row]))

@@ -18,6 +18,7 @@ from app.calendar.fiscal_year import class_ages, school_grades
 from app.calendar.windows import Edge
 from app.rules.building import ANY_PROGRAMME, NO_YEAR, StatedKey
 from app.rules.columns import Column, Rows, Verdicts
+from app.rules.facts import DERIVED_FACTS
 from app.rules.population import Population
 from app.rules.residence import in_area
 from app.rules.rule import IncomeYear, Rule
@@ -72,7 +73,7 @@ class Moment:
         return found
 
     def covered(self, area: str) -> Verdicts:
-        """Is each household in the area on its day?"""
+        """Whether each household lives in the area on its day."""
         key = ("area", area)
         if key not in self.cache:
             self.cache[key] = in_area(self.codes(), area)
@@ -122,7 +123,7 @@ class Reading:
 
     def column(self, path: str) -> Column:
         """A fact of its owner's rows, as this programme reckons it on the moment's days."""
-        if path == "child.school_grade" or path == "child.class_age":
+        if path in DERIVED_FACTS:
             births = self.population.column("child.birth_date")
             reckon = school_grades if path == "child.school_grade" else class_ages
             return Column(reckon(births.values, self.moment.days_of("child")), births.known, births.all_known)
@@ -159,7 +160,7 @@ class Reading:
         return Column.of(values, known)
 
     def _counts(self, path: str, year: int) -> Any:
-        """Does an income of ``year`` count on the moment's days?"""
+        """Whether an income of ``year`` counts on the moment's days."""
         reckoning = self.rule.income_year
         if reckoning is None:
             return True

@@ -11,7 +11,7 @@ from app.calendar.day_numbers import EARLIEST, OPEN_END, Days
 from app.rules.municipality_code import NATIONAL, is_prefecture
 
 UNKNOWN_CODE = 0
-"""The municipality on a day for which no residence is known."""
+"""The municipality on a day for which no residence is known; −code where it is only known not to be that one."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class ResidenceTable:
         counts = self.counts[sets]
         offsets = np.concatenate(([0], np.cumsum(counts)))
         rows = np.repeat(self.offsets[sets] - offsets[:-1], counts) + np.arange(offsets[-1])
-        return ResidenceTable(offsets, self.codes[rows], self.first[rows], self.last[rows], self.planned[rows],
-                              self.assumed[rows])
+        return ResidenceTable(
+            offsets, self.codes[rows], self.first[rows], self.last[rows], self.planned[rows], self.assumed[rows]
+        )
 
     def covering(self, sets: NDArray[np.int64], days: Days) -> NDArray[np.int64]:
         """The interval that covers each day, −1 where none is known."""
@@ -52,11 +53,17 @@ class ResidenceTable:
         return found
 
     def codes_on(self, sets: NDArray[np.int64], days: Days) -> NDArray[np.int32]:
-        """The municipality of each set on its day; 0 where unknown."""
+        """The municipality of each set on its day; 0 where unknown.
+
+        Before the first entry of a history people lived somewhere else: minus its code.
+        """
         if not len(self.codes):
             return np.zeros(sets.shape, dtype=np.int32)
         rows = self.covering(sets, days)
-        return np.where(rows >= 0, self.codes[rows], np.int32(UNKNOWN_CODE)).astype(np.int32)
+        first = np.minimum(self.offsets[sets], len(self.codes) - 1)
+        before = (self.counts[sets] > 0) & (days < self.first[first])
+        codes = np.where(before, -self.codes[first], np.int32(UNKNOWN_CODE))
+        return np.where(rows >= 0, self.codes[rows], codes).astype(np.int32)
 
     def run_starts(self, area: str) -> Days:
         """For each interval, the first day of the unbroken stay in ``area`` that it continues."""
@@ -81,11 +88,14 @@ class ResidenceTable:
 
 
 def in_area(codes: NDArray[np.int32], area: str) -> NDArray[np.int8]:
-    """2 where the municipality lies in the area, 0 where not, 1 where it is unknown; the country holds everybody."""
+    """2 where the municipality lies in the area, 0 where not, 1 where it is unknown; the country holds everybody.
+
+    ``codes`` as ``codes_on`` gives them: minus a code excludes that municipality alone.
+    """
     if area == NATIONAL:
         return np.full(codes.shape, 2, dtype=np.int8)
     number = int(area)
     inside = codes // 10_000 == number // 10_000 if is_prefecture(area) else codes == number
     verdicts: NDArray[np.int8] = inside.astype(np.int8) * np.int8(2)
-    verdicts[codes == UNKNOWN_CODE] = 1
+    verdicts[(codes <= UNKNOWN_CODE) & (codes != -number)] = 1
     return verdicts

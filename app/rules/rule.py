@@ -34,7 +34,7 @@ class Validity(Document):
 class IncomeYear(Document):
     """Which year's income counts, and the day of the year on which that moves on.
 
-    With ``switches: 11-01, uses: previous_year`` the days from 1 November 2026 to 31 October 2027 use the income of 2025.
+    With ``switches: 11-01, uses: previous_year`` the days from 2026-11-01 to 2027-10-31 use the income of 2025.
     """
 
     switches: MonthDay

@@ -42,8 +42,21 @@ class Periods:
 
     def select(self, wanted: NDArray[Any]) -> Periods:
         """Some of the periods."""
-        return Periods(self.programme, self.subject, self.row[wanted], self.verdict[wanted], self.first[wanted],
-                       self.last[wanted])
+        return Periods(
+            self.programme, self.subject, self.row[wanted], self.verdict[wanted], self.first[wanted], self.last[wanted]
+        )
+
+    def rows_between(self, first: int, last: int) -> Periods:
+        """The periods of the rows from ``first`` up to, but not including, ``last``, counted from ``first``."""
+        start, end = np.searchsorted(self.row, [first, last])
+        return Periods(
+            self.programme,
+            self.subject,
+            self.row[start:end] - first,
+            self.verdict[start:end],
+            self.first[start:end],
+            self.last[start:end],
+        )
 
     def with_verdict(self, verdict: int) -> Periods:
         """The periods of one verdict."""
@@ -83,8 +96,9 @@ class Schedule:
             yield households, self.days[self.offsets[households] + position]
 
 
-def schedule(nodes: Iterable[Node], rule: CompiledRule, population: Population, as_of: int, first: int,
-             last: int) -> Schedule:
+def schedule(
+    nodes: Iterable[Node], rule: CompiledRule, population: Population, as_of: int, first: int, last: int
+) -> Schedule:
     """The days after ``first`` up to ``last`` on which the nodes' verdicts may change, and ``first`` itself."""
     moment = Moment.on(population, first, as_of)
     reading = Reading(moment, rule.rule)
@@ -123,8 +137,9 @@ def version_periods(rule: CompiledRule, population: Population, as_of: int, firs
         rows.append(mine)
         verdicts.append(found)
         starts.append(days[part.people[rule.subject].household])
-    return _merged(rule.rule.key, rule.subject, np.concatenate(rows), np.concatenate(verdicts),
-                   np.concatenate(starts), last)
+    return _merged(
+        rule.rule.key, rule.subject, np.concatenate(rows), np.concatenate(verdicts), np.concatenate(starts), last
+    )
 
 
 def _nothing(rule: CompiledRule) -> Periods:
@@ -145,8 +160,13 @@ def _merged(programme: str, subject: str, rows: Rows, verdicts: Verdicts, starts
     return Periods(programme, subject, rows, verdicts, as_days(starts), ends)
 
 
-def programme_periods(versions: tuple[CompiledRule, ...], population: Population, as_of: dt.date | int,
-                      first: dt.date | int, last: dt.date | int) -> Periods:
+def programme_periods(
+    versions: tuple[CompiledRule, ...],
+    population: Population,
+    as_of: dt.date | int,
+    first: dt.date | int,
+    last: dt.date | int,
+) -> Periods:
     """The periods of a programme over all its versions, stitched; days without a version belong to no period."""
     numbers = [number_of(day) if isinstance(day, dt.date) else int(day) for day in (as_of, first, last)]
     pieces = [version_periods(rule, population, numbers[0], numbers[1], numbers[2]) for rule in versions]
@@ -155,26 +175,35 @@ def programme_periods(versions: tuple[CompiledRule, ...], population: Population
         return pieces[0]
     if len({piece.subject for piece in pieces}) > 1:
         raise ValueError(f"found versions of {pieces[0].programme} with different subjects; expected one subject")
-    row, verdict, starts, ends = (np.concatenate([getattr(piece, name) for piece in pieces])
-                                  for name in ("row", "verdict", "first", "last"))
+    row, verdict, starts, ends = (
+        np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("row", "verdict", "first", "last")
+    )
     order = np.lexsort((starts, row))
     row, verdict, starts, ends = row[order], verdict[order], starts[order], ends[order]
     joined = (row[1:] == row[:-1]) & (verdict[1:] == verdict[:-1]) & (ends[:-1] + 1 == starts[1:])
     opening = np.concatenate((np.ones(1, dtype=np.bool_), ~joined))
     closing = np.concatenate((~joined, np.ones(1, dtype=np.bool_)))
-    return Periods(pieces[0].programme, pieces[0].subject, row[opening], verdict[opening], starts[opening],
-                   ends[closing])
+    return Periods(
+        pieces[0].programme, pieces[0].subject, row[opening], verdict[opening], starts[opening], ends[closing]
+    )
 
 
-def timeline(rulebook: Rulebook, population: Population, first: dt.date, last: dt.date, *,
-             as_of: dt.date | None = None, programmes: Iterable[str] | None = None) -> dict[str, Periods]:
+def timeline(
+    rulebook: Rulebook,
+    population: Population,
+    first: dt.date,
+    last: dt.date,
+    *,
+    as_of: dt.date | None = None,
+    programmes: Iterable[str] | None = None,
+) -> dict[str, Periods]:
     """The periods of all programmes (or some) from ``first`` to ``last``, asked on ``as_of`` (``first`` unless given).
 
     Raises ``ValueError`` when the days are reversed.
     """
     if last < first:
         raise ValueError(f"found {first} … {last}; expected the last day on or after the first")
-    return {key: programme_periods(rulebook.versions[key], population, as_of or first, first, last)
-            for key in (rulebook if programmes is None else programmes)}
-
-
+    return {
+        key: programme_periods(rulebook.versions[key], population, as_of or first, first, last)
+        for key in (rulebook if programmes is None else programmes)
+    }

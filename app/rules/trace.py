@@ -22,9 +22,10 @@ LISTS = {"guardian": "guardians", "child": "children", "pregnancy": "pregnancies
 
 @dataclass(frozen=True)
 class Missing:
-    """A fact that is not known. ``fact`` is its path (or household.municipality, residence.from, household.children …);
+    """A fact that is not known.
 
-    ``subject`` is whose it is, such as ``child:c1`` or ``household``.
+    ``fact`` is its path (or household.municipality, residence.from, household.children …); ``subject`` is whose it
+    is, such as ``child:c1`` or ``household``.
     """
 
     fact: str
@@ -76,8 +77,9 @@ def trace(node: Node, reading: Reading, kind: str, row: int) -> Trace:
         parts = tuple(trace(part, reading, kind, row) for part in node.members)
         return Trace(node, verdict, scope, own_row, parts, (), max if node.largest else min)
     if isinstance(node, Negation):
-        return Trace(node, verdict, scope, own_row, (trace(node.inner, reading, kind, row),), (),
-                     lambda inner: 2 - inner[0])
+        return Trace(
+            node, verdict, scope, own_row, (trace(node.inner, reading, kind, row),), (), lambda inner: 2 - inner[0]
+        )
     if isinstance(node, Quantifier):
         return _quantifier(node, reading, verdict, household)
     if isinstance(node, Ranked):
@@ -86,8 +88,9 @@ def trace(node: Node, reading: Reading, kind: str, row: int) -> Trace:
     return Trace(node, verdict, scope, own_row, (), missing)
 
 
-def _people(node: Quantifier | Ranked, kind: str, inner: Node | None, reading: Reading, household: int,
-            without: int = -1) -> tuple[Trace, ...]:
+def _people(
+    node: Quantifier | Ranked, kind: str, inner: Node | None, reading: Reading, household: int, without: int = -1
+) -> tuple[Trace, ...]:
     people = reading.population.people[kind]
     if inner is None:
         return ()
@@ -95,8 +98,18 @@ def _people(node: Quantifier | Ranked, kind: str, inner: Node | None, reading: R
     for row in range(int(people.offsets[household]), int(people.offsets[household + 1])):
         if row != without:
             part = trace(inner, reading, kind, row)
-            traces.append(Trace(part.node, part.verdict, part.kind, part.row, part.parts, part.missing, part.join,
-                                subject_name(reading, kind, row)))
+            traces.append(
+                Trace(
+                    part.node,
+                    part.verdict,
+                    part.kind,
+                    part.row,
+                    part.parts,
+                    part.missing,
+                    part.join,
+                    subject_name(reading, kind, row),
+                )
+            )
     return tuple(traces)
 
 
@@ -112,16 +125,18 @@ def _quantifier(node: Quantifier, reading: Reading, verdict: int, household: int
             return int(bounded(sure, possible, node.low, node.high)[0])
         return max(verdicts) if node.quantifier == "some" else min(verdicts)
 
-    return Trace(node, verdict, "household", household, parts, missing if verdict == UNKNOWN else (),
-                 join if parts else None)
+    return Trace(
+        node, verdict, "household", household, parts, missing if verdict == UNKNOWN else (), join if parts else None
+    )
 
 
 def _ranked(node: Ranked, reading: Reading, verdict: int, row: int) -> Trace:
     people = reading.population.people["child"]
     household = int(people.household[row])
     births = reading.column("child.birth_date")
-    siblings = [other for other in range(int(people.offsets[household]), int(people.offsets[household + 1]))
-                if other != row]
+    siblings = [
+        other for other in range(int(people.offsets[household]), int(people.offsets[household + 1])) if other != row
+    ]
     ahead = []
     for other in siblings:
         mine, theirs = (births.values[row], people.id_rank[row]), (births.values[other], people.id_rank[other])
@@ -217,8 +232,10 @@ def decisive(root: Trace) -> tuple[Missing, ...]:
     scored = []
     for place, (missing, nodes) in enumerate(found.items()):
         mine = {id(node) for node in nodes}
-        outcomes = [root.verdict_with(lambda part, mine=mine, to=to: to if id(part) in mine else None)  # type: ignore[misc]
-                    for to in (NO, YES)]
+        outcomes = [
+            root.verdict_with(lambda part, mine=mine, to=to: to if id(part) in mine else None)  # type: ignore[misc]
+            for to in (NO, YES)
+        ]
         scored.append((missing.declined, -sum(outcome != UNKNOWN for outcome in outcomes), place, missing))
     relevant = [entry for entry in scored if _matters(root, found[entry[3]])]
     return tuple(missing for _, _, _, missing in sorted(relevant, key=lambda entry: entry[:3]))
@@ -232,22 +249,30 @@ def _with_missing(root: Trace) -> Iterator[Trace]:
 
 
 def _matters(root: Trace, nodes: list[Trace]) -> bool:
-    """Could these leaves still change the root, whatever the other unknown leaves turn out to be?"""
+    """Say whether these leaves may still change the root, once the other unknown leaves are known."""
     mine = {id(node) for node in nodes}
     others: list[Callable[[Trace], int]] = [lambda part, to=to: to for to in (NO, UNKNOWN, YES)]  # type: ignore[misc]
     for other in others:
         outcomes = set()
         for to in (NO, YES):
-            outcomes.add(root.verdict_with(
-                lambda part, to=to, other=other: to if id(part) in mine  # type: ignore[misc]
-                else other(part) if part.verdict == UNKNOWN and (not part.parts or part.join is None) else None))
+            outcomes.add(
+                root.verdict_with(
+                    lambda part, to=to, other=other: (
+                        to
+                        if id(part) in mine  # type: ignore[misc]
+                        else other(part)
+                        if part.verdict == UNKNOWN and (not part.parts or part.join is None)
+                        else None
+                    )
+                )
+            )
         if len(outcomes) > 1:
             return True
     return False
 
 
 def only_by_judgement(root: Trace) -> bool:
-    """Is the verdict open through a human's judgement alone?"""
+    """Say whether the verdict is open through a human's judgement alone."""
     if root.verdict != UNKNOWN or not any(isinstance(leaf.node, Open) for leaf in root.leaves()):
         return False
     for to in (NO, YES):

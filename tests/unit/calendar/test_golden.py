@@ -37,12 +37,15 @@ def year_end(day, age):
     return date_of(int(age_fiscal_year_end(age).days(number_of(day))))
 
 
-@pytest.mark.parametrize(("birth", "attained", "ends"), [
-    ("2008-04-01", "2026-03-31", "2026-03-31"),
-    ("2008-04-02", "2026-04-01", "2027-03-31"),
-    ("2008-03-31", "2026-03-30", "2026-03-31"),
-    ("2008-02-29", "2026-02-28", "2026-03-31"),
-])
+@pytest.mark.parametrize(
+    ("birth", "attained", "ends"),
+    [
+        ("2008-04-01", "2026-03-31", "2026-03-31"),
+        ("2008-04-02", "2026-04-01", "2027-03-31"),
+        ("2008-03-31", "2026-03-30", "2026-03-31"),
+        ("2008-02-29", "2026-02-28", "2026-03-31"),
+    ],
+)
 def test_age_18_is_attained_the_day_before_and_the_year_ends_on_31_march(birth, attained, ends):
     assert attained_on(D(birth), 18) == D(attained)
     assert year_end(D(birth), 18) == D(ends)
@@ -57,9 +60,14 @@ def test_fiscal_year_end_of_22(birth, ends):
     assert year_end(D(birth), 22) == D(ends)
 
 
-@pytest.mark.parametrize(("birth", "entry"), [
-    ("2020-04-01", "2026-04-01"), ("2020-04-02", "2027-04-01"), ("2020-02-29", "2026-04-01"),
-])
+@pytest.mark.parametrize(
+    ("birth", "entry"),
+    [
+        ("2020-04-01", "2026-04-01"),
+        ("2020-04-02", "2027-04-01"),
+        ("2020-02-29", "2026-04-01"),
+    ],
+)
 def test_primary_entry(birth, entry):
     assert primary_entry(D(birth)) == D(entry)
     assert school_grade(D(birth), D(entry)) == 1
@@ -76,12 +84,15 @@ def test_birth_registration_counts_the_birth_day():
     assert period_end(BORN, Span.parse("14d"), "included") == D("2026-12-04")
 
 
-@pytest.mark.parametrize(("birth", "counted", "office"), [
-    ("2026-11-21", "2026-12-06", "2026-12-07"),
-    ("2026-12-14", "2026-12-29", "2027-01-04"),
-    ("2026-11-01", "2026-11-30", "2026-11-30"),
-    ("2026-10-05", "2026-10-31", "2026-10-30"),
-])
+@pytest.mark.parametrize(
+    ("birth", "counted", "office"),
+    [
+        ("2026-11-21", "2026-12-06", "2026-12-07"),
+        ("2026-12-14", "2026-12-29", "2027-01-04"),
+        ("2026-11-01", "2026-11-30", "2026-11-30"),
+        ("2026-10-05", "2026-10-31", "2026-10-30"),
+    ],
+)
 def test_no_loss_day(birth, counted, office):
     assert no_loss_day(D(birth)) == D(office)
     assert date_of(int(no_loss_days(number_of(D(birth)))[0])) == D(counted)
@@ -125,9 +136,16 @@ def test_months_without_the_day():
     assert period_end(D("2026-11-21"), Span.parse("1y")) == D("2027-11-21")
 
 
-@pytest.mark.parametrize(("day", "age"), [
-    ("2026-11-19", 4), ("2026-11-20", 5), ("2027-11-19", 5), ("2021-11-21", 0), ("2022-11-20", 1),
-])
+@pytest.mark.parametrize(
+    ("day", "age"),
+    [
+        ("2026-11-19", 4),
+        ("2026-11-20", 5),
+        ("2027-11-19", 5),
+        ("2021-11-21", 0),
+        ("2022-11-20", 1),
+    ],
+)
 def test_completed_age(day, age):
     assert completed_age(D("2021-11-21"), D(day)) == age
 
@@ -143,8 +161,24 @@ def test_fiscal_year_end():
 
 def test_holidays_of_2026_hold_the_day_between_two_holidays():
     assert sorted(day.strftime("%m-%d") for day in national_holidays(2026)) == [
-        "01-01", "01-12", "02-11", "02-23", "03-20", "04-29", "05-03", "05-04", "05-05", "05-06", "07-20", "08-11",
-        "09-21", "09-22", "09-23", "10-12", "11-03", "11-23",
+        "01-01",
+        "01-12",
+        "02-11",
+        "02-23",
+        "03-20",
+        "04-29",
+        "05-03",
+        "05-04",
+        "05-05",
+        "05-06",
+        "07-20",
+        "08-11",
+        "09-21",
+        "09-22",
+        "09-23",
+        "10-12",
+        "11-03",
+        "11-23",
     ]
 
 
@@ -159,10 +193,19 @@ def test_holidays_of_special_years():
     assert {D("2009-05-06"), D("2009-09-22")} <= national_holidays(2009)
 
 
-@pytest.mark.parametrize(("year", "spring", "autumn"), [
-    (2007, 21, 23), (2012, 20, 22), (2024, 20, 22), (2025, 20, 23), (2026, 20, 23), (2027, 21, 23), (2028, 20, 22),
-    (2050, 20, 23),
-])
+@pytest.mark.parametrize(
+    ("year", "spring", "autumn"),
+    [
+        (2007, 21, 23),
+        (2012, 20, 22),
+        (2024, 20, 22),
+        (2025, 20, 23),
+        (2026, 20, 23),
+        (2027, 21, 23),
+        (2028, 20, 22),
+        (2050, 20, 23),
+    ],
+)
 def test_equinoxes(year, spring, autumn):
     assert dt.date(year, 3, spring) in national_holidays(year)
     assert dt.date(year, 9, autumn) in national_holidays(year)
@@ -176,24 +219,38 @@ def test_holidays_outside_the_known_years_are_refused():
 
 
 def test_closed_days():
-    assert [is_closed(D(day)) for day in ("2026-11-20", "2026-11-21", "2026-11-23", "2026-12-28", "2026-12-29",
-                                          "2027-01-03", "2027-01-04")] == [False, True, True, False, True, True, False]
+    assert [
+        is_closed(D(day))
+        for day in ("2026-11-20", "2026-11-21", "2026-11-23", "2026-12-28", "2026-12-29", "2027-01-03", "2027-01-04")
+    ] == [False, True, True, False, True, True, False]
     days = np.arange(number_of(D("2026-01-01")), number_of(D("2027-01-01")))
     assert [is_closed(date_of(int(day))) for day in days] == list(closed_days(days))
 
 
-@pytest.mark.parametrize(("day", "text"), [
-    ("2026-11-21", "令和8年11月21日"), ("2019-05-01", "令和元年5月1日"), ("2019-04-30", "平成31年4月30日"),
-    ("1989-01-07", "昭和64年1月7日"),
-])
+@pytest.mark.parametrize(
+    ("day", "text"),
+    [
+        ("2026-11-21", "令和8年11月21日"),
+        ("2019-05-01", "令和元年5月1日"),
+        ("2019-04-30", "平成31年4月30日"),
+        ("1989-01-07", "昭和64年1月7日"),
+    ],
+)
 def test_era(day, text):
     assert era_date(D(day)) == text
     assert text.startswith(era_year(D(day)))
 
 
-@pytest.mark.parametrize(("text", "months", "days"), [
-    ("2m", 2, 0), ("1y6m", 18, 0), ("14w6d", 0, 104), ("-84d", 0, -84), ("0d", 0, 0),
-])
+@pytest.mark.parametrize(
+    ("text", "months", "days"),
+    [
+        ("2m", 2, 0),
+        ("1y6m", 18, 0),
+        ("14w6d", 0, 104),
+        ("-84d", 0, -84),
+        ("0d", 0, 0),
+    ],
+)
 def test_span(text, months, days):
     assert Span.parse(text) == Span(months, days)
     assert Span.parse(str(Span.parse(text))) == Span(months, days)
