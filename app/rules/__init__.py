@@ -25,8 +25,7 @@ large population into parts of about 50,000 households (``population.subset``) s
 ``as_of`` is the day of asking. A dated income that counts on it is carried past later switches of the income year
 (``review_on`` says until when); a programme overdue for checking on it is undetermined at best.
 
-To add a kind of test: a model in ``criteria``,
-its node in ``nodes`` or ``people_nodes`` (verdicts, and the days on
-which they may change), a line in ``compiling``, a phrase per language in ``templates/phrases``, and its three outcomes as a
-test in ``tests/unit/rules``.
+To add a kind of test: a model in ``criteria``, its node in ``nodes`` or ``people_nodes`` (verdicts, and the days on
+which they may change), a line in ``compiling``, a phrase per language in ``templates/phrases``, and its three outcomes
+as a test in ``tests/unit/rules``.
 """

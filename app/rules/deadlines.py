@@ -42,7 +42,10 @@ class DeadlineDays:
 
 
 def anchor_days(anchor: Any, reading: Reading, scope: str, today: Days) -> Column:
-    """The anchor's day for each row of a scope; ``today`` is the day asked, or the first day of a later right."""
+    """The anchor's day for each row of a scope.
+
+    ``today`` is the first open day on or after the day asked, or after the first day of a later right.
+    """
     if hasattr(anchor, "latest"):
         parts = [anchor_days(single, reading, scope, today) for single in anchor.latest]
         return Column.of(
@@ -129,8 +132,10 @@ def next_deadlines(rule: CompiledRule, reading: Reading, today: Days) -> NextDea
     size = today.shape
     position, office = np.full(size, -1, dtype=np.int64), np.full(size, np.iinfo(np.int32).max, dtype=np.int32)
     counted, lapsed = np.full(size, UNKNOWN, dtype=np.int32), np.full(size, UNKNOWN, dtype=np.int32)
-    month = months_of(today) + 1
-    for number, days in enumerate(deadline_days(rule, reading, today)):
+    # Nobody can claim on a closed day: asked on 30 December, a claim is January's and pays from February.
+    claim = next_open_days(np.clip(today, _LOWEST, _HIGHEST))
+    month = months_of(claim) + 1
+    for number, days in enumerate(deadline_days(rule, reading, claim)):
         valid = days.known & days.applies
         ahead = valid & (days.office_on >= today)
         lapsed = np.where(valid & ~ahead, np.maximum(lapsed, days.office_on), lapsed)
