@@ -14,6 +14,7 @@ from app.delivery.tables import Delivery
 from app.faces.partner.delivery_api import body_or_none
 from app.faces.partner.sending import send_again, webhook_by_id
 from app.partners.endpoints import endpoints_of
+from app.partners.tables import PartnerEndpoint
 from app.platform.bell import ring_dispatch
 from app.platform.database import app_session
 from app.platform.errors import Conflict, InvalidInput, NotFound
@@ -89,6 +90,7 @@ def _page(request: Request, actor: Partner, delivery_id: uuid.UUID, *, refused: 
             "partner/delivery.html",
             status=409 if refused else 200,
             delivery=row,
+            endpoint=session.get(PartnerEndpoint, row.endpoint_id),
             body=_pretty(row),
             attempts=attempts_of(session, [row.id]).get(row.id, []),
             refused=refused,

@@ -1,0 +1,141 @@
+"""The partner portal in Chromium: on a phone and on a desk, by axe's rules, without a script error."""
+
+import re
+import shutil
+import socket
+import threading
+import time
+import uuid
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from app.accounts.sign_in import create_link
+from app.delivery.log import delivery_by_id
+from app.delivery.tables import DeliveryAttempt
+from app.main import create_app
+from app.partners.registration import register_partner
+from app.platform import clock
+from app.platform.database import Context, app_session, worker_session
+from app.platform.settings import settings
+
+pytestmark = pytest.mark.browser
+WIDTHS = {"phone": 320, "desk": 1280}
+
+
+@pytest.fixture
+def address(todoke_environment, monkeypatch):
+    """Serve the real application on a free port."""
+    monkeypatch.setenv("TODOKE_OUTBOUND__ALLOWED_PRIVATE", '["127.0.0.0/8:9000"]')
+    monkeypatch.setenv("TODOKE_REDIS__URL", "")
+    monkeypatch.setenv("TODOKE_SECURE_COOKIES", "false")
+    settings.cache_clear()
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(create_app(), log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+    settings.cache_clear()
+
+
+@pytest.fixture
+def sign_in_path(address):
+    with app_session() as session:
+        partner_id = register_partner(session, name="株式会社そらいろ(架空)", app_name="そらいろ子育て").id
+        session.commit()
+    with app_session(Context(partner=partner_id)) as session:
+        token = create_link(session, partner_id=partner_id)
+        session.commit()
+    return f"/partner/sign-in/{token}"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        yield browser
+        browser.close()
+
+
+def look_at(page, name, problems, directory):
+    """Judge the page that is open at both widths."""
+    for device, width in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": 900})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            problems.append(f"{name} on a {device}: wider than {width} px")
+        for violation in Axe().run(page).response["violations"]:
+            targets = "; ".join(str(node["target"]) for node in violation["nodes"][:3])
+            problems.append(f"{name} on a {device}: {violation['id']} {targets}")
+        page.screenshot(path=directory / f"{name}-{device}.png", full_page=True)
+
+
+def follow(page, role, name):
+    """Press a link or a button and wait for the page it leads to."""
+    with page.expect_navigation():
+        page.get_by_role(role, name=name).click()
+
+
+def fail(delivery_id):
+    with worker_session() as session:
+        row = delivery_by_id(session, delivery_id)
+        row.state, row.requests, row.last_error = "failed", 2, "http_500"
+        for number, status in ((1, 503), (2, 500)):
+            session.add(
+                DeliveryAttempt(
+                    delivery_id=row.id, partner_id=row.partner_id, number=number, started_at=clock.real_now(),
+                    milliseconds=12, outcome="retry", status_code=status, error=f"http_{status}",
+                    response_excerpt="Internal Server Error " * 8,
+                )
+            )
+        session.commit()
+
+
+def test_every_page_reads_well_on_a_phone_and_on_a_desk(address, sign_in_path, chromium, tmp_path):
+    page = chromium.new_page()
+    problems, said = [], []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+
+    page.goto(f"{address}/partner")
+    look_at(page, "sign-in", problems, tmp_path)
+    page.goto(address + sign_in_path)
+    look_at(page, "sign-in-link", problems, tmp_path)
+    follow(page, "button", "サインインする")
+    look_at(page, "start-empty", problems, tmp_path)
+
+    follow(page, "link", "エンドポイントを登録する")
+    page.get_by_label(re.compile("URL")).fill("https://10.0.0.8/hook")
+    follow(page, "button", "登録する")
+    assert "インターネットから見えない" in page.locator("#url-error").inner_text()
+    look_at(page, "refused", problems, tmp_path)
+    page.get_by_label(re.compile("URL")).fill("http://127.0.0.1:9000/a/rather/long/path/that/must/not/push/the/page/wide")
+    follow(page, "button", "登録する")
+    assert page.locator(".secret").inner_text().startswith("whsec_")
+    look_at(page, "secret", problems, tmp_path)
+    follow(page, "button", "テストイベントを送る")
+    look_at(page, "delivery-waiting", problems, tmp_path)
+    fail(uuid.UUID(page.url.rsplit("/", 1)[1]))
+    page.reload()
+    page.get_by_text("応答の本文").first.click()
+    look_at(page, "delivery-failed", problems, tmp_path)
+
+    for name, path in [("log", "/deliveries"), ("start", ""), ("events", "/events"), ("first-event", "/first-event"), ("keys", "/keys")]:
+        page.goto(f"{address}/partner{path}")
+        look_at(page, name, problems, tmp_path)
+    follow(page, "button", "キーを作る")
+    look_at(page, "key-made", problems, tmp_path)
+    page.goto(f"{address}/partner")
+    follow(page, "link", re.compile("127.0.0.1"))
+    look_at(page, "endpoint", problems, tmp_path)
+    page.close()
+    assert problems == []
+    [refusal] = said  # Chromium reports the status of the page that refused an address
+    assert "422" in refusal
