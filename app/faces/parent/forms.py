@@ -79,7 +79,7 @@ class FamilyForm:
             self._check_date(f"birth-{index}", birth, today - _OLDEST_CHILD, today)
         for index, due in enumerate(self.dues):
             self._check_date(f"due-{index}", due, today - _OVERDUE, today + _LATEST_DUE)
-        if not self.errors and all(one.blank for one in (*self.births, *self.dues)):
+        if all(one.blank for one in (*self.births, *self.dues)):
             self.errors["birth-0"] = phrase("error.child_or_pregnancy")
         return not self.errors
 
