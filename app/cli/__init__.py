@@ -7,7 +7,7 @@ To add a group, write `<thing>_commands.py` with functions and name them here.
 
 import typer
 
-from app.cli import household_commands, registry_commands
+from app.cli import demo_command, household_commands, registry_commands
 
 main = typer.Typer(
     name="todoke",
@@ -20,3 +20,4 @@ main.command("check")(household_commands.check)
 main.command("timeline")(household_commands.timeline)
 main.command("explain")(household_commands.explain)
 main.add_typer(registry_commands.registry, name="registry")
+main.command("demo")(demo_command.demo)

@@ -28,6 +28,7 @@ _BATCH = 500
 _SHARING = "share:partner"
 _CHANNELS_IN_TURN = ("webhook", "email", "line")
 _GENERATED_PURPOSES = ("matching:basic", "matching:income", "matching:single_parent", "matching:disability_health")
+_STAFF_MUNICIPALITY = "131121"
 _LINK_LIFETIME = dt.timedelta(days=1)
 
 
@@ -145,31 +146,27 @@ def play_what_happened(roles: Sequence[Role], named: Mapping[str, uuid.UUID]) ->
             stop_pushes_about(household_id, role.stop["subject"], reason=role.stop["reason"], by=f"guardian:{GUARDIAN}")
 
 
-def sign_in_addresses(named: Mapping[str, uuid.UUID], app: PartnerApp, municipality_code: str) -> dict[str, str]:
-    """Make single-use sign-in links for the three faces; return their addresses."""
-    tokens = {}
-    for name, household_id in named.items():
-        with app_session(Context(household=household_id)) as session:
-            tokens[name] = create_link(
-                session,
-                household_id=household_id,
-                guardian=GUARDIAN,
-                municipality_code=municipality_code,
-                lifetime=_LINK_LIFETIME,
-            )
-            session.commit()
-    with app_session(Context(municipality=municipality_code)) as session:
-        account = StaffAccount(municipality_code=municipality_code, post="子育て支援課(見本)", role="editor")
+def sign_in_addresses(families: Mapping[str, uuid.UUID], app: PartnerApp) -> dict[str, str]:
+    """Make single-use sign-in links for some families, a clerk of 世田谷区 and the sample app."""
+    addresses = {}
+    for name, household_id in families.items():
+        context = Context(household=household_id)
+        addresses[f"保護者 {name}"] = _link(context, "", household_id=household_id, guardian=GUARDIAN)
+    staff = Context(municipality=_STAFF_MUNICIPALITY)
+    with app_session(staff) as session:
+        account = StaffAccount(municipality_code=_STAFF_MUNICIPALITY, post="子育て支援課(見本)", role="editor")
         session.add(account)
-        session.flush()
-        tokens["staff"] = create_link(
-            session, staff_id=account.id, municipality_code=municipality_code, lifetime=_LINK_LIFETIME
-        )
         session.commit()
-    with app_session(Context(partner=app.partner_id)) as session:
-        tokens["partner"] = create_link(session, partner_id=app.partner_id, lifetime=_LINK_LIFETIME)
+    addresses["自治体の職員"] = _link(staff, "/staff", staff_id=account.id, municipality_code=_STAFF_MUNICIPALITY)
+    addresses["アプリ事業者"] = _link(Context(partner=app.partner_id), "/partner", partner_id=app.partner_id)
+    return addresses
+
+
+def _link(context: Context, face: str, **who: Any) -> str:
+    with app_session(context) as session:
+        token = create_link(session, lifetime=_LINK_LIFETIME, **who)
         session.commit()
-    return {name: f"{settings().public_url}/sign-in/{token}" for name, token in tokens.items()}
+    return f"{settings().public_url}{face}/sign-in/{token}"
 
 
 def _contacts(name: str, channels: Sequence[str]) -> list[tuple[str, str]]:

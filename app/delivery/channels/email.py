@@ -35,7 +35,8 @@ _ATOMS: Final = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?
 _LOCAL_PART: Final = re.compile(r"[\x21-\x3b\x3d\x3f\x41-\x7e]{1,64}")
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*", re.IGNORECASE)
 _ENHANCED_STATUS: Final = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
-_UNSUBSCRIBE_URL: Final = re.compile(r"https://[\x21\x23-\x3b\x3d\x3f-\x7e]{1,900}")
+# RFC 8058 wants https; this machine itself (the demo) is reached without.
+_UNSUBSCRIBE_URL: Final = re.compile(r"(?:https://|http://127\.0\.0\.1:)[\x21\x23-\x3b\x3d\x3f-\x7e]{1,900}")
 
 
 @dataclass(frozen=True, slots=True)
