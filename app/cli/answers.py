@@ -1,5 +1,6 @@
 """Answers as the stable JSON of the command line, and as tables for people."""
 
+# ruff: noqa: PLC0415 - rooms are imported by the command that needs them: start-up stays quick
 from __future__ import annotations
 
 import datetime as dt
@@ -103,6 +104,9 @@ def show_check(registry: Registry, household: Household, answered: HouseholdAnsw
             said = [_name(registry, answer), answer.subject, _amount(document["amount"]), _deadline(document)]
             console.print("  " + "  ".join(part for part in said if part), soft_wrap=True)
             console.print(f"    {answer.reason or ''}", style="dim", soft_wrap=True)
+            if verdict == "eligible" and answer.missing:
+                facts = words["separator"].join(dict.fromkeys(_label(registry, one.fact) for one in answer.missing))
+                console.print(f"    {words['amount_open'].format(facts=facts)}", style="yellow", soft_wrap=True)
     others = [f"{_name(registry, one)}({one.subject})" for one in answered.answers if one.verdict == "ineligible"]
     if others:
         console.print(words["verdict"]["ineligible"], style=STYLES["ineligible"])
@@ -114,6 +118,10 @@ def show_check(registry: Registry, household: Household, answered: HouseholdAnsw
     elif not coverage(registry, household)["own_programmes"]:
         console.print(words["no_own_programmes"])
     console.print(words["note"])
+
+
+def _label(registry: Registry, path: str) -> str:
+    return phrases_of(registry, "ja").label(path)
 
 
 def _name(registry: Registry, answer: Answer) -> str:
@@ -180,15 +188,38 @@ def _period_documents(periods: Periods, population: Population) -> list[tuple[in
 
 
 def _told(registry: Registry, municipality: str | None, periods: list[Document]) -> list[Document]:
-    """Leave out programmes of places where the household never lives, and originals that a variant replaces."""
+    """Leave out programmes of places where the household never lives, and originals while a variant replaces them."""
     possible = {period["programme"] for period in periods if period["verdict"] != "ineligible"}
-    replaced = {registry.programmes[key][-1].based_on for key in possible}
 
     def told(key: str) -> bool:
         here = municipality is not None and covers(registry.programmes[key][-1].municipality, municipality)
-        return (here or key in possible) and key not in replaced
+        return here or key in possible
 
-    return [period for period in periods if told(period["programme"])]
+    variants = [period for period in periods if registry.programmes[period["programme"]][-1].based_on in possible]
+    kept: list[Document] = []
+    for period in (one for one in periods if told(one["programme"])):
+        replacing = [
+            one for one in variants
+            if one["verdict"] != "ineligible" and one["subject"] == period["subject"]
+            and registry.programmes[one["programme"]][-1].based_on == period["programme"]
+        ]  # fmt: skip
+        kept += _outside(period, replacing)
+    return kept
+
+
+def _outside(period: Document, others: list[Document]) -> list[Document]:
+    """Return what is left of a period once the days of others are taken out of it."""
+    left: list[Document] = []
+    first = dt.date.fromisoformat(period["from"])
+    last = dt.date.fromisoformat(period["until"])
+    for other in sorted(others, key=lambda one: str(one["from"])):
+        starts, ends = (dt.date.fromisoformat(other[name]) for name in ("from", "until"))
+        if ends < first or starts > last:
+            continue
+        if first < starts:
+            left.append({**period, "from": first.isoformat(), "until": (starts - dt.timedelta(days=1)).isoformat()})
+        first = ends + dt.timedelta(days=1)
+    return [*left, {**period, "from": first.isoformat()}] if first <= last else left
 
 
 def show_timeline(registry: Registry, document: Document) -> None:

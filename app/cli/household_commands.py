@@ -1,5 +1,6 @@
 """Questions about households: what they may get on a day, over time, and why. None of them needs a database."""
 
+# ruff: noqa: PLC0415 - rooms are imported by the command that needs them: start-up stays quick
 from __future__ import annotations
 
 import datetime as dt
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Source = Annotated[
     str, typer.Argument(metavar="HOUSEHOLD", help="YAML or JSON file, JSON lines, or - for standard input.")
 ]
-OnDay = Annotated[str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="The day asked about; today if left out.")]
+OnDay = Annotated[str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="The day asked about (default: today).")]
 Language = Annotated[Literal["ja", "ja-easy", "en"], typer.Option("--lang", help="Language of the sentences.")]
 
 

@@ -144,8 +144,8 @@ def _take(
 ) -> None:  # fmt: skip
     """Check one household and put it, or what is wrong with it, into the batch."""
     if not isinstance(document, dict):
-        found = type(document).__name__
-        batch.complaints.append(Complaint(name, line, place, f"found {found}; expected a household: an object with keys"))
+        message = f"found {type(document).__name__}; expected a household: an object with keys"
+        batch.complaints.append(Complaint(name, line, place, message))
         return
     try:
         batch.households.append(read_household(document, catalogue, identifier))

@@ -1,5 +1,6 @@
 """What several commands share: the registry folder, dates, and how errors leave the process."""
 
+# ruff: noqa: PLC0415 - rooms are imported by the command that needs them: start-up stays quick
 from __future__ import annotations
 
 import datetime as dt
@@ -17,7 +18,7 @@ BAD_INPUT = 2
 
 RegistryFolder = Annotated[
     Path | None,
-    typer.Option("--registry", help="Folder with programmes/, parameters/ and vocabulary/.", show_default="registry_data"),
+    typer.Option("--registry", help="Folder with programmes/ and parameters/.", show_default="registry_data"),
 ]
 Programmes = Annotated[
     list[str] | None, typer.Option("--programme", help="CODE/ID such as 000000/child-allowance; may be repeated.")

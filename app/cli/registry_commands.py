@@ -1,5 +1,6 @@
 """The registry's files: check them, read a rule back in plain words, remark on what is probably not meant."""
 
+# ruff: noqa: PLC0415 - rooms are imported by the command that needs them: start-up stays quick
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,11 +8,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.cli.options import Programmes, RegistryFolder, default_folder, known_programmes, open_registry, read_day, refuse
+from app.cli.options import (
+    Programmes,
+    RegistryFolder,
+    default_folder,
+    known_programmes,
+    open_registry,
+    read_day,
+    refuse,
+)
 
 registry = typer.Typer(name="registry", help="The programmes and figures in registry_data/.", no_args_is_help=True)
 
-OnDay = Annotated[str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="The day looked from; today if left out.")]
+OnDay = Annotated[str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="The day looked from (default: today).")]
 
 
 @registry.command("check")
@@ -23,11 +32,15 @@ def check(folder: RegistryFolder = None, programme: Programmes = None) -> None:
     complaints = run_examples(known, known_programmes(known, programme))
     if complaints:
         refuse(*complaints)
-    examples = sum(len(version.examples) for version in known.versions)
-    print(
-        f"{len(known.programmes)} programmes in {len(known.versions)} versions, {len(known.parameter_documents)} "
-        f"parameters, {len(known.facts)} facts, {len(known.municipalities)} municipalities, {examples} examples: no errors"
-    )
+    counts = {
+        "programmes": len(known.programmes),
+        "versions": len(known.versions),
+        "parameters": len(known.parameter_documents),
+        "facts": len(known.facts),
+        "municipalities": len(known.municipalities),
+        "examples": sum(len(version.examples) for version in known.versions),
+    }
+    print(", ".join(f"{count} {name}" for name, count in counts.items()) + ": no errors")
 
 
 @registry.command("read-back")
@@ -38,7 +51,7 @@ def read_back(
 ) -> None:
     """Print the criteria of programmes as plain sentences, made from the same tree that runs."""
     from app.cli.answers import phrases_of
-    from app.rules.read_back import read_back as sentences
+    from app.rules.read_back import read_back_text
 
     known = open_registry(folder)
     phrases = phrases_of(known, lang)
@@ -47,7 +60,7 @@ def read_back(
             compiled = known.rulebook.on(key, version.valid.from_)
             if compiled is not None:
                 print(f"{key} {version.version} {version.name.in_language(lang)}")
-                print(sentences(compiled, phrases))
+                print(read_back_text(compiled, phrases))
                 print()
 
 

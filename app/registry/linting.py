@@ -9,6 +9,7 @@ from typing import Any
 from app.registry.loading import Registry
 from app.registry.positions import Complaint
 from app.registry.programme import Programme
+from app.rules.lint import lint as lint_rule
 
 
 def lint(registry: Registry, on: dt.date) -> list[Complaint]:
@@ -21,26 +22,36 @@ def lint(registry: Registry, on: dt.date) -> list[Complaint]:
     remarks: list[Complaint] = []
     for version in registry.versions:
         document = registry.files[version.key, version.version]
-        for path, message in _remarks(version, on):
+        for path, message in (*_of_the_rule(registry, version, on), *_of_the_document(version, on)):
             remarks.append(Complaint(document.file, document.line_of(path), path, message))
     remarks += _unused_parameters(registry)
     return sorted(remarks)
 
 
-def _remarks(version: Programme, on: dt.date) -> Iterator[tuple[str, str]]:
+def _of_the_rule(registry: Registry, version: Programme, on: dt.date) -> Iterator[tuple[str, str]]:
+    compiled = registry.rulebook.on(version.key, version.valid.from_)
+    for remark in lint_rule(compiled, on) if compiled is not None else ():
+        yield remark.path, f"{remark.level} {remark.code}: {remark.found}"
+
+
+def _of_the_document(version: Programme, on: dt.date) -> Iterator[tuple[str, str]]:
     yield from _wording(version)
     yield from _action(version)
     yield from _upkeep(version, on)
+    yield from _examples(version)
+
+
+def _examples(version: Programme) -> Iterator[tuple[str, str]]:
     verdicts = {expected.verdict for example in version.examples for expected in example.expect.values()}
     if not {"eligible", "ineligible"} <= verdicts:
         yield "examples", "add one example that is eligible and one that is ineligible, best on both sides of an edge"
 
 
 def _wording(version: Programme) -> Iterator[tuple[str, str]]:
-    for path, text, languages in (("name", version.name, ("ja_easy", "en")), ("summary", version.summary, ("ja_easy",))):
-        for language in languages:
-            if not getattr(text, language):
-                yield path, f"add {language.replace('_', '-')}"
+    wanted = (("name", version.name, "ja_easy"), ("name", version.name, "en"), ("summary", version.summary, "ja_easy"))
+    for path, text, language in wanted:
+        if not getattr(text, language):
+            yield path, f"add {language.replace('_', '-')}"
     for position, condition in enumerate(version.unmodelled):
         if not condition.ja_easy:
             yield f"unmodelled[{position}]", "add ja-easy; families are asked to check this themselves"
@@ -56,23 +67,11 @@ def _action(version: Programme) -> Iterator[tuple[str, str]]:
         yield "amount", "a cash programme usually has an amount"
     if version.notify is None:
         yield "notify", "say how long before the right begins it should be told (lead)"
-    deadlines = () if application is None else application.deadlines
-    if version.notify is not None and version.notify.remind_before_deadline and not deadlines:
-        if _endless(version):
-            yield "notify.remind_before_deadline", "there is no deadline to remind of"
-
-
-def _endless(version: Programme) -> bool:
-    """Say whether neither a deadline nor an edge of the criteria could ever be reminded of."""
-    raw = version.model_dump(mode="json", by_alias=True)["criteria"]
-    return not any(word in str(raw) for word in ("within", "fiscal_year_end", "school_grade", "class_age", "'on'"))
 
 
 def _upkeep(version: Programme, on: dt.date) -> Iterator[tuple[str, str]]:
     if version.next_check_on is None:
         yield "", "say when the sources are to be read again (next_check_on)"
-    elif version.next_check_on < on:
-        yield "next_check_on", f"was due on {version.next_check_on}; read the sources again, then change checked_on"
     for position, source in enumerate(version.sources):
         if source.checked_on > on:
             yield f"sources[{position}].checked_on", f"found {source.checked_on}; nobody can have read it after {on}"

@@ -212,7 +212,11 @@ class _Reading:
         return Parameters(found.values()), raw
 
     def programmes(
-        self, municipalities: Municipalities, facts: FactCatalogue, parameters: Parameters, parameter_ids: Collection[str]
+        self,
+        municipalities: Municipalities,
+        facts: FactCatalogue,
+        parameters: Parameters,
+        parameter_ids: Collection[str],
     ) -> list[tuple[Programme, dict[str, Any], PositionedDocument]]:
         documents = self._programme_files(municipalities)
         versions = []

@@ -60,7 +60,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose a node; an alias is refused, for it can fold a huge or endless document into a few lines."""
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.get_mark()
             raise yaml.MarkedYAMLError(problem="an alias (*) is not used here; write the value out", problem_mark=mark)
         return super().compose_node(parent, index)
 
@@ -94,8 +94,15 @@ def parse_documents(text: str, *, file: str) -> list[PositionedDocument]:
         loader = _Loader(text)
         while loader.check_node():
             document = PositionedDocument(file, None)
-            document.value = _walk(loader, loader.get_node(), "", document)
+            node = loader.get_node()
+            if node is not None:
+                document.value = _walk(loader, node, "", document)
             documents.append(document)
+    except RecursionError:
+        return [
+            *documents,
+            _unreadable(file, 1, "is nested too deeply; nothing here goes deeper than a few dozen levels"),
+        ]
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         said = getattr(problem, "problem", None) or getattr(problem, "reason", None) or str(problem)

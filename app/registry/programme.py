@@ -105,7 +105,7 @@ class Expectation(Document):
 
 
 class Example(Document):
-    """A test the programme carries: a household (a name in `registry_data/households/`, or inline), a day, the answer."""
+    """A test the programme carries: a household (a file in `households/`, or inline), a day, and the answer."""
 
     household: str | dict[str, Any]
     on: Day

@@ -95,7 +95,18 @@ BROKEN = {
 
 @pytest.fixture
 def copy(tmp_path: Path, registry_data: Path) -> Path:
-    return Path(shutil.copytree(registry_data, tmp_path / "registry_data"))
+    """A registry of its own, small so that reading it is quick: only the programmes that a case breaks."""
+    target = tmp_path / "registry_data"
+    for folder in ("vocabulary", "parameters"):
+        shutil.copytree(registry_data / folder, target / folder)
+    for file in {file for file, *_ in BROKEN.values() if file.startswith("programmes/")}:
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(registry_data / file, target / file)
+    return target
+
+
+def test_the_copy_is_sound_before_it_is_broken(copy: Path) -> None:
+    assert load_registry(copy).programmes
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -3,10 +3,12 @@
 import datetime as dt
 import json
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from app.registry.loading import Registry, load_registry
 from app.registry.positions import read_documents
@@ -126,7 +128,12 @@ def test_rules_name_parameters_and_copy_no_figure(registry: Registry) -> None:
 def test_tokyo_has_sixty_two_municipalities_with_right_check_digits(registry: Registry) -> None:
     tokyo = [town for town in registry.municipalities if town.prefecture == "130001"]
     assert len(tokyo) == 62
-    assert [sum(town.kind == kind for town in tokyo) for kind in ("special_ward", "city", "town", "village")] == [23, 26, 5, 8]
+    assert [sum(town.kind == kind for town in tokyo) for kind in ("special_ward", "city", "town", "village")] == [
+        23,
+        26,
+        5,
+        8,
+    ]
     for town in registry.municipalities:
         if town.code != "000000":
             weighted = sum(int(digit) * weight for digit, weight in zip(town.code[:5], (6, 5, 4, 3, 2), strict=True))
@@ -182,7 +189,7 @@ def test_limits_rise_by_the_step_from_row_to_row(registry: Registry) -> None:
         for period in registry.parameters[document["id"]].periods:
             if period.table is None:
                 continue
-            steps = {later - earlier for earlier, later in zip(period.table[1:], period.table[2:], strict=False)}
+            steps = {later - earlier for earlier, later in pairwise(period.table[1:])}
             assert steps == {period.beyond.step}, document["id"]
 
 
@@ -202,19 +209,18 @@ def test_schemas_are_current(registry_data: Path) -> None:
 
 
 def test_every_document_fits_its_schema(registry: Registry, registry_data: Path) -> None:
-    from jsonschema import Draft202012Validator
-
     def validator(name: str) -> Draft202012Validator:
         schema = json.loads((registry_data / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
         Draft202012Validator.check_schema(schema)
         return Draft202012Validator(schema)
 
+    programme, parameter, household = (validator(name) for name in ("programme", "parameter", "household"))
     for key, document in registry.documents.items():
-        assert list(validator("programme").iter_errors(document)) == [], key
+        assert list(programme.iter_errors(document)) == [], key
     for key, document in registry.parameter_documents.items():
-        assert list(validator("parameter").iter_errors(document)) == [], key
+        assert list(parameter.iter_errors(document)) == [], key
     for path in (registry_data / "households").glob("*.yaml"):
-        assert list(validator("household").iter_errors(read_documents(path)[0].value)) == [], path.name
+        assert list(household.iter_errors(read_documents(path)[0].value)) == [], path.name
 
 
 def test_example_households_are_valid_and_say_that_they_are_fictional(registry: Registry, registry_data: Path) -> None:
@@ -235,11 +241,12 @@ def test_the_cast_plays_households_that_exist_and_twins_are_identical(registry_d
     assert len(marked) == 2
     for member in marked:
         twin = by_id[member["twin_of"]]
-        assert not (twin.get("protected") or twin.get("withdrawn") or twin.get("stop"))
+        assert not {"protected", "withdrawn", "stop"} & set(twin)
         for key in ("channels", "preference", "consents"):
             assert member[key] == twin[key]
         one, other = (
-            read_documents(registry_data / "households" / f"{name}.yaml")[0].value for name in (member["id"], twin["id"])
+            read_documents(registry_data / "households" / f"{name}.yaml")[0].value
+            for name in (member["id"], twin["id"])
         )
         assert {**one, "id": None} == {**other, "id": None}
     for member in cast:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_dates_make_sense() -> None:
         births = [dt.date.fromisoformat(child["birth_date"]) for child in household["children"]]
         assert births == sorted(births, reverse=True)
         assert all(born <= ON for born in births)
-        for one, next_one in zip(births, births[1:], strict=False):
+        for one, next_one in pairwise(births):
             assert (one - next_one).days >= 300
         for guardian in household["guardians"]:
             born = dt.date.fromisoformat(guardian["birth_date"])

@@ -42,9 +42,9 @@ def test_a_mistake_in_a_yaml_file_is_named_with_its_line(tmp_path: Path, catalog
     path.write_text('municipality: "131121"\nchildren:\n  - id: c1\n    birth_date: 2024-04-31\n')
     ids, said = read(str(path), catalogue)
     assert ids == []
-    assert said == [f"{path}:4: children[0].birth_date: found '2024-04-31'; expected a date such as 2026-11-21, null or declined"] or (
-        f"{path}:4: children[0].birth_date" in said[0] and "2024-04-31" in said[0]
-    )
+    assert said == [
+        f"{path}:4: children[0].birth_date: found '2024-04-31'; expected a date such as 2026-11-21, null or declined"
+    ] or (f"{path}:4: children[0].birth_date" in said[0] and "2024-04-31" in said[0])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,11 @@ def test_a_mistake_in_a_yaml_file_is_named_with_its_line(tmp_path: Path, catalog
         ({"facts": {"single_parent": "yes"}}, "facts.single_parent", "true, false"),
         ({"children": [{"birth_date": "2024-02-30"}]}, "children[0].birth_date", "2024-02-30"),
         ({"childs": []}, "childs", "documented keys"),
-        ({"guardians": [{"facts": {"income_after_deductions": {"value": 1, "income_year": 26}}}]}, "income_year", "calendar year"),
+        (
+            {"guardians": [{"facts": {"income_after_deductions": {"value": 1, "income_year": 26}}}]},
+            "income_year",
+            "calendar year",
+        ),
         ({"guardians": [{"facts": {"income_after_deductions": 1.5}}]}, "income_after_deductions", "whole number"),
         ({"facts": {"memo": "123456789018"}}, "memo", "個人番号"),
     ],
@@ -80,7 +84,9 @@ def test_json_lines_answer_the_good_and_name_the_bad(monkeypatch: pytest.MonkeyP
     assert "written twice" in said[2]
 
 
-def test_a_broken_first_line_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch, catalogue: FactCatalogue) -> None:
+def test_a_broken_first_line_does_not_hide_the_others(
+    monkeypatch: pytest.MonkeyPatch, catalogue: FactCatalogue
+) -> None:
     stream(monkeypatch, "{broken\n" + json.dumps(GOOD) + "\n")
     ids, said = read("-", catalogue)
     assert ids == ["2"]
@@ -114,7 +120,9 @@ def test_yaml_on_standard_input(monkeypatch: pytest.MonkeyPatch, catalogue: Fact
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "[" * 100_000, "- " * 5_000 + "1"])
-def test_empty_and_endless_input_is_refused(monkeypatch: pytest.MonkeyPatch, catalogue: FactCatalogue, content: str) -> None:
+def test_empty_and_endless_input_is_refused(
+    monkeypatch: pytest.MonkeyPatch, catalogue: FactCatalogue, content: str
+) -> None:
     stream(monkeypatch, content)
     ids, said = read("-", catalogue)
     assert ids == []
@@ -127,7 +135,9 @@ def test_a_file_that_is_not_there_is_refused(catalogue: FactCatalogue) -> None:
     assert "cannot be read" in said[0]
 
 
-def test_the_first_answers_of_a_stream_do_not_wait_for_the_last(catalogue: FactCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_answers_of_a_stream_do_not_wait_for_the_last(
+    catalogue: FactCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stream(monkeypatch, "\n".join([json.dumps(GOOD)] * 30))
     sizes = [len(batch.households) for batch in household_input.read_batches("-", catalogue)]
     assert sizes == [1, 10, 19]

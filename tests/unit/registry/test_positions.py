@@ -9,7 +9,8 @@ from app.registry.positions import parse_documents, read_documents
 
 def test_values_are_read_as_json_would_carry_them() -> None:
     (document,) = parse_documents(
-        "on: {from: 2026-04-01}\nyes: no\ncode: 000000\nnumber: 12\nnothing: null\ntrue_one: true\nday: 04-01\n", file="a"
+        "on: {from: 2026-04-01}\nyes: no\ncode: 000000\nnumber: 12\nnothing: null\ntrue_one: true\nday: 04-01\n",
+        file="a",
     )
     assert document.complaints == []
     assert document.value == {
