@@ -1,0 +1,111 @@
+"""What operators do: prepare and migrate the database, make keys, let the first clerk and the first partner in."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.options import RegistryFolder, open_registry, refuse
+
+database = typer.Typer(help="Roles, database and migrations.", no_args_is_help=True)
+keys = typer.Typer(help="Sealing keys.", no_args_is_help=True)
+access = typer.Typer(help="Single-use sign-in links for staff and partners.", no_args_is_help=True)
+
+
+@database.command("prepare")
+def prepare(
+    admin_url: Annotated[str, typer.Option(envvar="TODOKE_DATABASE__ADMIN_URL", help="As an administrator.")],
+    name: Annotated[str, typer.Option(help="Name of the database.")] = "todoke",
+) -> None:
+    """Make the three login roles and the database; their passwords are those in TODOKE_DATABASE__… addresses."""
+    from sqlalchemy import make_url
+
+    from app.platform import schema
+    from app.platform.settings import settings
+
+    addresses = settings().database
+    urls = {"todoke_owner": addresses.owner_url, "todoke_app": addresses.url, "todoke_worker": addresses.worker_url}
+    passwords = {role: make_url(url).password for role, url in urls.items() if url}
+    schema.prepare_roles(admin_url, {role: password for role, password in passwords.items() if password})
+    schema.prepare_database(admin_url, name)
+    print(f"roles {', '.join(urls)} and database {name} are ready")
+
+
+@database.command("upgrade")
+def upgrade() -> None:
+    """Run the migrations that are still to come, as todoke_owner."""
+    from app.platform import schema
+    from app.platform.settings import settings
+
+    if not settings().database.owner_url:
+        refuse("TODOKE_DATABASE__OWNER_URL is not set; expected the address as todoke_owner")
+    schema.upgrade(settings().database.owner_url)
+    print("the database is up to date")
+
+
+def publish_registry(folder: RegistryFolder = None) -> None:
+    """Write the registry's files into the database, as todoke_owner; what has not changed is left alone."""
+    from app.platform import clock
+    from app.platform.database import owner_session
+    from app.registry.versions import publish
+
+    registry = open_registry(folder)
+    with owner_session() as session:
+        report = publish(session, registry, clock.now())
+        session.commit()
+    for name in (*report.added, *report.changed):
+        print(f"{'new' if name in report.added else 'changed'}: {name}")
+    print(f"{len(report.added)} new, {len(report.changed)} changed, {report.unchanged} unchanged")
+
+
+@keys.command("new")
+def new_key() -> None:
+    """Print a new sealing key (base64 of 32 bytes)."""
+    from app.platform.sealing import generate_key
+
+    print(generate_key())
+
+
+@access.command("staff")
+def staff_link(
+    municipality: Annotated[str, typer.Argument(help="Six-digit code, such as 131121.")],
+    post: Annotated[str, typer.Option(help="The post the account belongs to.")],
+    role: Annotated[str, typer.Option(help="viewer, editor, approver or administrator.")] = "viewer",
+) -> None:
+    """Make an account for a post and print its single-use sign-in link."""
+    from app.accounts.sign_in import create_link
+    from app.accounts.tables import StaffAccount
+    from app.platform.database import Context, app_session
+    from app.platform.settings import settings
+    from app.rules.municipality_code import read_municipality_code
+
+    try:
+        code = read_municipality_code(municipality)
+    except ValueError as error:
+        refuse(f"municipality: {error}")
+    with app_session(Context(municipality=code)) as session:
+        account = StaffAccount(municipality_code=code, post=post, role=role)
+        session.add(account)
+        session.flush()
+        token = create_link(session, staff_id=account.id, municipality_code=code)
+        session.commit()
+    print(f"{settings().public_url}/staff/sign-in/{token}")
+
+
+@access.command("partner")
+def partner_link(
+    name: Annotated[str, typer.Argument(help="The company or body.")],
+    app_name: Annotated[str, typer.Option(help="What parents see.")],
+) -> None:
+    """Register a partner app and print its single-use sign-in link."""
+    from app.accounts.sign_in import create_link
+    from app.partners.registration import register_partner
+    from app.platform.database import Context, app_session
+    from app.platform.settings import settings
+
+    with app_session() as session:
+        partner = register_partner(session, name=name, app_name=app_name)
+        session.commit()
+    with app_session(Context(partner=partner.id)) as session:
+        token = create_link(session, partner_id=partner.id)
+        session.commit()
+    print(f"{settings().public_url}/partner/sign-in/{token}")
