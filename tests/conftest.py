@@ -4,9 +4,12 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.pool import NullPool
 
 from app.platform import schema
 from app.platform.database import dispose_engines
@@ -15,17 +18,40 @@ from app.platform.sealing import generate_key
 from app.platform.settings import settings
 
 
+class StockServers:
+    """PostgreSQL and Redis that somebody else runs, with the same addresses to ask for as the embedded ones."""
+
+    def __init__(self, admin_url: str, redis_url: str) -> None:
+        self.admin_url = make_url(admin_url)
+        self.redis_url = redis_url
+
+    def database_url(self, role: str, database: str = "postgres") -> str:
+        return self.admin_url.set(username=role, database=database).render_as_string(hide_password=False)
+
+    def broker_url(self, number: int = 0) -> str:
+        return self.redis_url.replace("virtual_host=0", f"virtual_host={number}")
+
+
 @pytest.fixture(scope="session")
-def servers() -> Iterator[EmbeddedServers]:
-    """PostgreSQL and Valkey for this pytest process, with a migrated template database named `template_todoke`."""
-    with tempfile.TemporaryDirectory(prefix="todoke-test-") as directory:
-        with EmbeddedServers(Path(directory), durable=False) as embedded:
-            admin = embedded.database_url("postgres")
-            schema.prepare_roles(admin)
-            schema.prepare_database(admin, "template_todoke")
-            schema.upgrade(embedded.database_url("todoke_owner", "template_todoke"))
-            yield embedded
-            dispose_engines()
+def servers() -> Iterator[EmbeddedServers | StockServers]:
+    """PostgreSQL and a Redis-protocol server for this pytest process, with a migrated database to copy.
+
+    Embedded ones, or those that TODOKE_TEST_ADMIN_URL and TODOKE_TEST_REDIS_URL name.
+    """
+    with ExitStack() as running:
+        if "TODOKE_TEST_ADMIN_URL" in os.environ:
+            found: EmbeddedServers | StockServers = StockServers(
+                os.environ["TODOKE_TEST_ADMIN_URL"], os.environ["TODOKE_TEST_REDIS_URL"]
+            )
+        else:
+            directory = running.enter_context(tempfile.TemporaryDirectory(prefix="todoke-test-"))
+            found = running.enter_context(EmbeddedServers(Path(directory), durable=False))
+        running.callback(dispose_engines)
+        admin = found.database_url("postgres")
+        schema.prepare_roles(admin)
+        schema.prepare_database(admin, "template_todoke")
+        schema.upgrade(found.database_url("todoke_owner", "template_todoke"))
+        yield found
 
 
 @pytest.fixture
@@ -36,7 +62,7 @@ def todoke_environment(servers: EmbeddedServers, tmp_path: Path) -> Iterator[dic
     """
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = servers.database_url("postgres")
-    with _administrator(admin) as run:
+    with Administrator(admin) as run:
         run(f'CREATE DATABASE "{name}" TEMPLATE template_todoke STRATEGY file_copy OWNER todoke_owner')
     environment = {
         "TODOKE_DATABASE__URL": servers.database_url("todoke_app", name),
@@ -57,20 +83,17 @@ def todoke_environment(servers: EmbeddedServers, tmp_path: Path) -> Iterator[dic
         yield environment
         dispose_engines()
     settings.cache_clear()
-    with _administrator(admin) as run:
+    with Administrator(admin) as run:
         run(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-class _administrator:
+class Administrator:
     """A short connection as the server's administrator, outside any transaction."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def __enter__(self):
-        from sqlalchemy import create_engine
-        from sqlalchemy.pool import NullPool
-
         self.connection = create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect()
         return self.connection.exec_driver_sql
 

@@ -7,7 +7,7 @@ To add a group, write `<thing>_commands.py` with functions and name them here.
 
 import typer
 
-from app.cli import demo_command, household_commands, registry_commands
+from app.cli import demo_command, household_commands, operator_commands, registry_commands
 
 main = typer.Typer(
     name="todoke",
@@ -21,3 +21,8 @@ main.command("timeline")(household_commands.timeline)
 main.command("explain")(household_commands.explain)
 main.add_typer(registry_commands.registry, name="registry")
 main.command("demo")(demo_command.demo)
+registry_commands.registry.command("publish")(operator_commands.publish_registry)
+main.command("run")(demo_command.run)
+main.add_typer(operator_commands.database, name="database")
+main.add_typer(operator_commands.keys, name="keys")
+main.add_typer(operator_commands.access, name="access")

@@ -1,5 +1,6 @@
 """One machine's Todoke: embedded servers, database, workers, beat and web, as real processes."""
 
+import json
 import os
 import shutil
 import socket
@@ -95,9 +96,7 @@ class Installation:
             "TODOKE_DATABASE__WORKER_URL": servers.database_url("todoke_worker", _DATABASE),
             "TODOKE_DATABASE__OWNER_URL": servers.database_url("todoke_owner", _DATABASE),
             "TODOKE_REDIS__URL": servers.broker_url(),
-            "TODOKE_SEALING__KEYS": f'{{"demo": "{generate_key()}"}}',
-            "TODOKE_SEALING__ACTIVE_KEY": "demo",
-            "TODOKE_SEALING__INDEX_KEY": generate_key(),
+            **self._sealing_keys(),
             "TODOKE_CLOCK__OFFSET_FILE": str(self.directory.resolve() / "clock"),
             "TODOKE_PUBLIC_URL": self.url,
             "TODOKE_SECURE_COOKIES": "false",
@@ -107,6 +106,19 @@ class Installation:
             del os.environ[name]
         os.environ.update(self.environment)
         settings.cache_clear()
+
+    def _sealing_keys(self) -> dict[str, str]:
+        """Return this installation's keys: made once, kept beside its data, readable by its owner alone."""
+        path = self.directory / "keys.json"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(json.dumps({"sealing": generate_key(), "index": generate_key()}))
+        made = json.loads(path.read_text())
+        return {
+            "TODOKE_SEALING__KEYS": json.dumps({"local": made["sealing"]}),
+            "TODOKE_SEALING__ACTIVE_KEY": "local",
+            "TODOKE_SEALING__INDEX_KEY": made["index"],
+        }
 
 
 def _listening_socket() -> socket.socket:

@@ -67,12 +67,30 @@ def run(directory: Path, *, once: bool, generated: int = GENERATED, write_ledger
             _stay_up()
 
 
-def _store(stand_ins: Sandbox, generated: int) -> tuple[dict[str, uuid.UUID], cast.PartnerApp]:
+def run_empty(directory: Path) -> None:
+    """Run Todoke in real time with the registry published and nobody in it, until Ctrl-C."""
+    with sandbox() as stand_ins:
+        extra = {**_settings_for(stand_ins), "TODOKE_DEMO": "false"}
+        with Installation(directory, extra, fresh=False) as installation:
+            _publish()
+            installation.start_web()
+            installation.start_worker("worker", f"{bell.WORK_QUEUE},{bell.DELIVERY_QUEUE}", 2)
+            installation.start_beat()
+            _say(f"保護者: {installation.url}")
+            _say(f"届いたメール: {stand_ins.mail_sink.url}")
+            _stay_up()
+
+
+def _publish() -> None:
     registry = load_registry(settings().registry_directory)
     with owner_session() as session:
         report = publish(session, registry, clock.now())
         session.commit()
-    _say(f"制度を読み込みました: {len(registry.programmes)}件(新しい版 {len(report.added)})")
+    _say(f"制度を読み込みました: {len(registry.programmes)}件(新しいもの {len(report.added)})")
+
+
+def _store(stand_ins: Sandbox, generated: int) -> tuple[dict[str, uuid.UUID], cast.PartnerApp]:
+    _publish()
     app = cast.register_sample_app(stand_ins.partner_app.webhook_url)
     stand_ins.partner_app.secrets.append(app.secret)
     named = cast.store_named(cast.read_cast(settings().registry_directory), app)
