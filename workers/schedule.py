@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from app.platform import bell
+from app.platform.settings import settings
 
 _SWEEP_SECONDS: Final = 5.0
 _DAY_SECONDS: Final = 60.0

@@ -19,8 +19,10 @@ OPEN_FOR: Final = dt.timedelta(seconds=30)
 #: An endpoint that has failed for this long without one success is disabled.
 FAILING_LIMIT: Final = dt.timedelta(days=5)
 
-#: Requests that may be open at once, by how the endpoint is doing.
-HEALTHY_IN_FLIGHT: Final = 50
+#: Requests that may be open at once. Room is earned: an endpoint that answers gets one more for each success of the
+#: last minutes, one that fails gets few, one on trial gets one. So a target that hangs never holds many sockets.
+FEWEST_IN_FLIGHT: Final = 20
+MOST_IN_FLIGHT: Final = 200
 FAILING_IN_FLIGHT: Final = 5
 TRIAL_IN_FLIGHT: Final = 1
 
@@ -67,7 +69,9 @@ def allowed_in_flight(health: Health, now: dt.datetime) -> int:
         return 0
     if state_at(health, now) == "half_open":
         return TRIAL_IN_FLIGHT
-    return HEALTHY_IN_FLIGHT if health.failing_since is None else FAILING_IN_FLIGHT
+    if health.failing_since is not None:
+        return FAILING_IN_FLIGHT
+    return min(FEWEST_IN_FLIGHT + health.window_requests - health.window_failures, MOST_IN_FLIGHT)
 
 
 def after(health: Health, answers: Answers, now: dt.datetime) -> Health:

@@ -27,7 +27,6 @@ from app.platform.clock import real_now
 from app.platform.database import Context, app_session
 from app.platform.identifiers import new_id
 
-LEASE_SECONDS: Final = 40.0
 _LIVE: Final = "state IN ('scheduled', 'sending', 'retrying')"
 _LAPSED: Final = "state = 'sending' AND coalesce(lease_until, '-infinity') < clock_timestamp()"
 _COUNTED_UP_TO: Final = 500
@@ -89,16 +88,14 @@ class Request:
 
     Attributes:
         free: free sockets by channel.
-        finished: by queue, requests of this process that have ended but are not recorded yet.
         resting: queues that this process leaves alone for now.
         turn: grows with every claim.
     """
 
     free: Mapping[str, int]
-    finished: Mapping[str, int] = field(default_factory=dict)
     resting: Collection[str] = ()
     turn: int = 0
-    lease_seconds: float = LEASE_SECONDS
+    lease_seconds: float = 40.0
 
 
 def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]:
@@ -109,7 +106,7 @@ def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]
     claimed_at = time.monotonic()
     # The table changes faster than its statistics; every query here has its index.
     session.execute(text("SET LOCAL enable_seqscan = off"))
-    states = queue_states(session, now, request)
+    states = queue_states(session, now)
     _cancel_for_disabled(session, [state.waiting.queue for state in states if state.disabled])
     usable = [state.waiting for state in states if not state.disabled and state.waiting.queue not in request.resting]
     shares = allot(usable, request.free, request.turn)
@@ -164,7 +161,7 @@ def _confirmed_after(row: _Row, protected_at: dt.datetime) -> bool:
 
 def something_due(session: Session, now: dt.datetime) -> bool:
     """Say whether a claim would find anything to do now."""
-    for state in queue_states(session, now, Request(free={})):
+    for state in queue_states(session, now):
         waiting = state.waiting
         if state.disabled or (waiting.room > 0 and waiting.first_attempts + waiting.further_attempts > 0):
             return True
@@ -229,14 +226,14 @@ WHERE names.queue IS NOT NULL
 """)  # noqa: S608
 
 
-def queue_states(session: Session, now: dt.datetime, request: Request) -> list[QueueState]:
+def queue_states(session: Session, now: dt.datetime) -> list[QueueState]:
     """Return every queue that holds unfinished rows, with what is due, what is open and how its target is doing."""
     rows = session.execute(_QUEUES, {"now": now, "most": _COUNTED_UP_TO}).mappings()
     real = real_now()
-    return [_queue_state(row, real, request.finished.get(row["queue"], 0)) for row in rows]
+    return [_queue_state(row, real) for row in rows]
 
 
-def _queue_state(row: RowMapping, real: dt.datetime, finished: int) -> QueueState:
+def _queue_state(row: RowMapping, real: dt.datetime) -> QueueState:
     room = _COUNTED_UP_TO
     if row["endpoint_id"] is not None:
         health = breaker.Health()
@@ -249,7 +246,7 @@ def _queue_state(row: RowMapping, real: dt.datetime, finished: int) -> QueueStat
                 breaker=row["breaker"],
                 failing_since=row["failing_since"],
             )
-        room = breaker.allowed_in_flight(health, real) - max(row["in_flight"] - finished, 0)
+        room = breaker.allowed_in_flight(health, real) - row["in_flight"]
     waiting = Waiting(
         queue=row["queue"],
         channel=row["channel"],
@@ -279,10 +276,17 @@ def _cancel_for_disabled(session: Session, queues: Sequence[str]) -> None:
     )
 
 
+_COLUMNS: Final = (
+    "id, d.queue, lane, channel, state, household_id, municipality_code, partner_id, endpoint_id, contact_point_id,"
+    " contact_confirmed_at, address_sealed, subjects, event_id, message_sealed, consent_epoch, stop_reason, expires_at,"
+    " first_attempted_at, requests, retries"
+)
+
+
 def _candidates(condition: str) -> TextClause:
     return text(
         "SELECT chosen.* FROM unnest(CAST(:queues AS text[]), CAST(:counts AS int[])) AS share (queue, rows)"  # noqa: S608
-        " CROSS JOIN LATERAL (SELECT d.* FROM deliveries d WHERE d.queue = share.queue"
+        f" CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM deliveries d WHERE d.queue = share.queue"
         f" AND {condition} LIMIT share.rows FOR UPDATE SKIP LOCKED) AS chosen"
     )
 

@@ -14,6 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -32,7 +33,7 @@ from app.delivery.channels.line import LineChannel
 from app.delivery.channels.webhook import WebhookChannel
 from app.delivery.claim import Claimed
 from app.delivery.record import Finished, Recorded, give_back, record
-from app.platform import clock
+from app.platform import bell, clock
 from app.platform.database import worker_session
 from app.platform.outbound import AllowedNetwork, EndpointGuard
 from app.platform.settings import settings
@@ -41,11 +42,10 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 #: Requests open at once in one process; no more rows than this are ever claimed.
-SOCKETS: Final = {"webhook": 200, "email": 8, "line": 20}
+SOCKETS: Final = {"webhook": 400, "email": 8, "line": 20}
 _WINDOW_SECONDS: Final = 30.0
-_RECORD_EVERY_SECONDS: Final = 0.1
-_RECORD_AT_ONCE: Final = 40
-_CLAIM_EVERY_SECONDS: Final = 0.1
+_TURN_SECONDS: Final = 0.1
+_NEXT_CLAIM_AFTER: Final = 100
 _LEAVE_AFTER_SECONDS: Final = 0.5
 _UNSENT_LIMIT_SECONDS: Final = 1.0
 
@@ -60,7 +60,7 @@ class Options:
         sockets: by channel.
     """
 
-    lease_seconds: float = claims.LEASE_SECONDS
+    lease_seconds: float = field(default_factory=lambda: settings().delivery.lease_seconds)
     window_seconds: float = _WINDOW_SECONDS
     sockets: Mapping[str, int] = field(default_factory=lambda: dict(SOCKETS))
 
@@ -93,20 +93,19 @@ class Dispatcher:
         self._in_flight: dict[uuid.UUID, Claimed] = {}
         self._finished: list[Finished] = []
         self._unsent: list[Claimed] = []
-        self._unrecorded: Counter[str] = Counter()
         self._resting: dict[str, float] = {}
         self._sends: set[asyncio.Task[None]] = set()
+        self._wake_at = 1
         self._turn = 0
         self._closing = False
         self._summary = Summary()
         self._one_window = threading.Lock()
-        self._database = ThreadPoolExecutor(2, thread_name_prefix="delivery-database")
+        self._database = ThreadPoolExecutor(1, thread_name_prefix="delivery-database")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="delivery", daemon=True)
         self._thread.start()
-        self._freed = self._call(_make_event())
-        self._ended = self._call(_make_event())
-        self._recorder = asyncio.run_coroutine_threadsafe(self._record_for_ever(), self._loop)
+        self._ended, self._one_turn = asyncio.Event(), asyncio.Lock()
+        self._stragglers = asyncio.run_coroutine_threadsafe(self._record_stragglers(), self._loop)
 
     def run_window(self) -> Summary:
         """Send what is due until nothing is, or until the window is over. Requests still open then go on by themselves.
@@ -143,38 +142,46 @@ class Dispatcher:
         self._summary = Summary()
         started = last_useful = time.monotonic()
         while not self._closing and time.monotonic() - started < self._options.window_seconds:
-            self._freed.clear()
-            claimed = await self._claim_and_start()
+            claimed = await self._turn_over(claim=True)
             now = time.monotonic()
             if claimed:
                 last_useful = now
             elif not self._busy() or now - last_useful > _LEAVE_AFTER_SECONDS:
                 break
-            await _wait(self._freed, _CLAIM_EVERY_SECONDS)
-        await self._let_recorder_finish()
+            await self._wait_for_ended(min(_NEXT_CLAIM_AFTER, max(len(self._in_flight) // 2, 1)))
         return self._summary
 
     def _busy(self) -> bool:
-        return bool(self._in_flight or self._finished or self._unrecorded)
+        return bool(self._in_flight or self._finished or self._unsent)
 
-    async def _let_recorder_finish(self) -> None:
-        give_up_at = time.monotonic() + 1.0
-        while (self._finished or self._unsent or self._unrecorded) and time.monotonic() < give_up_at:
-            self._ended.set()
-            await asyncio.sleep(0.005)
+    async def _wait_for_ended(self, count: int) -> None:
+        """Wait until that many requests have ended, or a tenth of a second."""
+        self._wake_at = count
+        self._ended.clear()
+        if len(self._finished) < count:
+            await _wait(self._ended, _TURN_SECONDS)
 
-    async def _claim_and_start(self) -> int:
-        request = self._request()
-        if not any(request.free.values()):
-            return 0
-        claimed: list[Claimed] = await self._in_thread(_claim, request)
-        for row in claimed:
+    async def _turn_over(self, *, claim: bool) -> int:
+        """Record what has ended and claim for the free sockets; return how many rows were claimed."""
+        async with self._one_turn:
+            finished, self._finished = self._finished, []
+            unsent, self._unsent = self._unsent, []
+            request = self._request() if claim else None
+            try:
+                turn = await self._in_thread(_record_and_claim, finished, unsent, request)
+            except Exception:
+                # Their rows keep the lease; whoever claims them then sends them with the same ids.
+                _logger.exception("delivery: %d results could not be recorded", len(finished))
+                raise
+        self._summary.claimed += len(turn.claimed)
+        self._summary.late += turn.recorded.late
+        self._summary.states.update(turn.recorded.states)
+        for row in turn.claimed:
             self._in_flight[row.id] = row
             task = self._loop.create_task(self._send(row))
             self._sends.add(task)
             task.add_done_callback(self._sends.discard)
-        self._summary.claimed += len(claimed)
-        return len(claimed)
+        return len(turn.claimed)
 
     def _request(self) -> claims.Request:
         used = Counter(row.channel for row in self._in_flight.values())
@@ -183,7 +190,6 @@ class Dispatcher:
         self._turn += 1
         return claims.Request(
             free={channel: most - used[channel] for channel, most in self._options.sockets.items()},
-            finished=dict(self._unrecorded),
             resting=tuple(self._resting),
             turn=self._turn,
             lease_seconds=self._options.lease_seconds,
@@ -200,11 +206,9 @@ class Dispatcher:
                 self._finished.append(Finished(claimed=row, result=result, started_at=started_at))
                 if result.outcome is Outcome.THROTTLED and row.endpoint_id is None:
                     self._resting[row.queue] = time.monotonic() + (result.retry_after_seconds or 0.0)
-            self._unrecorded[row.queue] += 1
         finally:
             del self._in_flight[row.id]
-            self._freed.set()
-            if len(self._finished) >= _RECORD_AT_ONCE:
+            if len(self._finished) >= self._wake_at:
                 self._ended.set()
 
     async def _attempt(self, row: Claimed, started_at: dt.datetime) -> AttemptResult:
@@ -217,25 +221,14 @@ class Dispatcher:
             _logger.exception("delivery %s: the %s channel broke", row.id, row.channel)
             return watch.result(Outcome.RETRY, error="internal")
 
-    async def _record_for_ever(self) -> None:
+    async def _record_stragglers(self) -> None:
+        """Record what ends between windows, and ring for the sockets that it frees."""
         while True:
-            await _wait(self._ended, _RECORD_EVERY_SECONDS)
-            self._ended.clear()
-            if self._finished or self._unsent:
-                await self._record_once()
-
-    async def _record_once(self) -> None:
-        finished, self._finished = self._finished, []
-        unsent, self._unsent = self._unsent, []
-        try:
-            recorded: Recorded = await self._in_thread(_record, finished, unsent)
-            self._summary.late += recorded.late
-            self._summary.states.update(recorded.states)
-        except Exception:
-            # The rows keep their leases; whoever claims them next sends them with the same ids.
-            _logger.exception("delivery: %d results could not be recorded", len(finished))
-        self._unrecorded -= Counter(one.claimed.queue for one in finished) + Counter(row.queue for row in unsent)
-        self._freed.set()
+            await asyncio.sleep(_TURN_SECONDS)
+            if (self._finished or self._unsent) and not self._one_window.locked():
+                with suppress(Exception):  # logged above; this loop goes on
+                    await self._turn_over(claim=False)
+                bell.ring_dispatch()
 
     async def _close(self, seconds: float) -> None:
         if self._sends:
@@ -243,8 +236,9 @@ class Dispatcher:
         for task in list(self._sends):
             task.cancel()
         await asyncio.gather(*self._sends, return_exceptions=True)
-        await self._let_recorder_finish()
-        self._recorder.cancel()
+        self._stragglers.cancel()
+        if self._finished or self._unsent:
+            await self._turn_over(claim=False)
         for channel in self._channels.values():
             await channel.close()
 
@@ -338,24 +332,24 @@ def something_due() -> bool:
         return claims.something_due(session, clock.now())
 
 
-def _claim(request: claims.Request) -> list[Claimed]:
-    with worker_session() as session:
-        claimed = claims.claim(session, clock.now(), request)
-        session.commit()
-        return claimed
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    recorded: Recorded
+    claimed: list[Claimed]
 
 
-def _record(finished: list[Finished], unsent: list[Claimed]) -> Recorded:
+def _record_and_claim(finished: list[Finished], unsent: list[Claimed], request: claims.Request | None) -> _Turn:
+    """Two transactions on one connection: what is recorded first makes room for the claim."""
+    turn = _Turn(Recorded(), [])
     with worker_session() as session:
-        recorded = record(session, finished, clock.now())
-        if unsent:
+        if finished or unsent:
+            turn = replace(turn, recorded=record(session, finished, clock.now()))
             give_back(session, unsent)
-        session.commit()
-        return recorded
-
-
-async def _make_event() -> asyncio.Event:
-    return asyncio.Event()
+            session.commit()
+        if request is not None and any(request.free.values()):
+            turn = replace(turn, claimed=claims.claim(session, clock.now(), request))
+            session.commit()
+    return turn
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

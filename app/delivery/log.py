@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from app.delivery.claim import QueueState, Request, queue_states
+from app.delivery.claim import QueueState, queue_states
 from app.delivery.outbox import content_of
 from app.delivery.tables import Delivery, DeliveryAttempt
 from app.platform.errors import Conflict, InvalidInput, NotFound
@@ -139,7 +139,7 @@ def recover_failed(session: Session, endpoint_id: uuid.UUID, since: dt.datetime,
 
 def backlog(session: Session, now: dt.datetime) -> Sequence[QueueState]:
     """Return every queue with unfinished rows: what is due, how old the oldest is, what is open. For operators."""
-    return queue_states(session, now, Request(free={}))
+    return queue_states(session, now)
 
 
 def _refuse_to_resend(delivery: Delivery, now: dt.datetime) -> None:

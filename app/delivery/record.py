@@ -110,6 +110,8 @@ def record(session: Session, finished: Sequence[Finished], now: dt.datetime) -> 
 def give_back(session: Session, claimed: Iterable[Claimed]) -> None:
     """Return rows that were not sent after all; the counted request is taken back too. The caller commits."""
     rows = list(claimed)
+    if not rows:
+        return
     session.execute(
         text(
             "UPDATE deliveries d SET state = CASE WHEN d.requests = 1 THEN 'scheduled' ELSE 'retrying' END,"
@@ -126,10 +128,10 @@ _WRITE = text("""
 WITH results AS (
     SELECT * FROM unnest(
         CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:retries AS int[]),
-        CAST(:next AS timestamptz[]), CAST(:errors AS text[]), CAST(:attempts AS uuid[]), CAST(:numbers AS int[]),
+        CAST(:next AS timestamptz[]), CAST(:errors AS text[]), CAST(:attempts AS uuid[]),
         CAST(:started AS timestamptz[]), CAST(:milliseconds AS int[]), CAST(:outcomes AS text[]),
         CAST(:statuses AS int[]), CAST(:excerpts AS text[])
-    ) AS r (id, token, state, retries, next_attempt_at, error, attempt_id, number, started_at, milliseconds, outcome,
+    ) AS r (id, token, state, retries, next_attempt_at, error, attempt_id, started_at, milliseconds, outcome,
         status_code, excerpt)
 ), applied AS (
     UPDATE deliveries d SET
@@ -139,11 +141,11 @@ WITH results AS (
         next_attempt_at = coalesce(r.next_attempt_at, d.next_attempt_at),
         retries = r.retries, lease_until = NULL, claim_token = NULL
     FROM results r WHERE d.id = r.id AND d.claim_token = r.token
-    RETURNING d.id, d.state, d.household_id, d.municipality_code, d.partner_id
+    RETURNING d.id, d.state, d.requests, d.household_id, d.municipality_code, d.partner_id
 ), attempts AS (
     INSERT INTO delivery_attempts (id, delivery_id, household_id, municipality_code, partner_id, number, started_at,
         milliseconds, outcome, status_code, error, response_excerpt)
-    SELECT r.attempt_id, a.id, a.household_id, a.municipality_code, a.partner_id, r.number, r.started_at,
+    SELECT r.attempt_id, a.id, a.household_id, a.municipality_code, a.partner_id, a.requests, r.started_at,
         r.milliseconds, r.outcome, r.status_code, r.error, r.excerpt
     FROM applied a JOIN results r ON r.id = a.id
 )
@@ -164,7 +166,6 @@ def _write(session: Session, finished: Sequence[Finished], endings: Sequence[End
             "next": [end.next_attempt_at for end in endings],
             "errors": [result.error for result in results],
             "attempts": [new_id() for _ in finished],
-            "numbers": [one.claimed.requests for one in finished],
             "started": [one.started_at for one in finished],
             "milliseconds": [round(result.duration_seconds * 1000) for result in results],
             "outcomes": [result.outcome.value for result in results],

@@ -47,7 +47,7 @@ class Delivery(SQLModel, table=True):
     address_sealed: bytes | None = None
     notice_ids: list[uuid.UUID] = Field(default_factory=list, sa_type=ARRAY(Uuid))
     subjects: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))
-    event_id: str = Field(index=True, description="webhook-id: the same over retries and replays")
+    event_id: str = Field(description="webhook-id: the same over retries and replays")
     event_type: str
     message_sealed: bytes
     consent_epoch: int | None = None

@@ -60,6 +60,16 @@ class LineSettings(BaseModel):
     channel_token: SecretStr = SecretStr("")
 
 
+class DeliverySettings(BaseModel):
+    """How long a worker may keep a claimed delivery before another takes it, and how often due ones are looked for.
+
+    The lease must be longer than any channel's total deadline, or a slow receiver gets the same message twice.
+    """
+
+    lease_seconds: float = 40.0
+    sweep_seconds: float = 5.0
+
+
 class OutboundSettings(BaseModel):
     """Private addresses that webhooks may reach all the same, as `network:port` (local stand-ins only)."""
 
@@ -77,6 +87,7 @@ class Settings(BaseSettings):
     sealing: SealingSettings = Field(default_factory=SealingSettings)
     email: EmailSettings = Field(default_factory=EmailSettings)
     line: LineSettings = Field(default_factory=LineSettings)
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     registry_directory: Path = PROJECT_DIRECTORY / "registry_data"
     template_directory: Path = PROJECT_DIRECTORY / "templates"

@@ -484,7 +484,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("household_id IS NOT NULL"),
     )
     op.create_index("deliveries_partner", "deliveries", ["partner_id", "created_at"], unique=False)
-    op.create_index(op.f("ix_deliveries_event_id"), "deliveries", ["event_id"], unique=False)
     op.create_table(
         "endpoint_health",
         sa.Column("endpoint_id", sa.Uuid(), nullable=False),
@@ -549,7 +548,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_programme_versions_programme_key"), table_name="programme_versions")
     op.drop_table("programme_versions")
     op.drop_table("endpoint_health")
-    op.drop_index(op.f("ix_deliveries_event_id"), table_name="deliveries")
     op.drop_index("deliveries_partner", table_name="deliveries")
     op.drop_index("deliveries_household", table_name="deliveries", postgresql_where=sa.text("household_id IS NOT NULL"))
     op.drop_index(
