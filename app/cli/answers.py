@@ -1,6 +1,5 @@
 """Answers as the stable JSON of the command line, and as tables for people."""
 
-# ruff: noqa: PLC0415 - rooms are imported by the command that needs them: start-up stays quick
 from __future__ import annotations
 
 import datetime as dt

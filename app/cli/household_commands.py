@@ -1,6 +1,5 @@
 """Questions about households: what they may get on a day, over time, and why. None of them needs a database."""
 
-# ruff: noqa: PLC0415 - rooms are imported by the command that needs them: start-up stays quick
 from __future__ import annotations
 
 import datetime as dt

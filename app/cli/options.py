@@ -1,6 +1,5 @@
 """What several commands share: the registry folder, dates, and how errors leave the process."""
 
-# ruff: noqa: PLC0415 - rooms are imported by the command that needs them: start-up stays quick
 from __future__ import annotations
 
 import datetime as dt

@@ -1,6 +1,5 @@
 """The registry's files: check them, read a rule back in plain words, remark on what is probably not meant."""
 
-# ruff: noqa: PLC0415 - rooms are imported by the command that needs them: start-up stays quick
 from __future__ import annotations
 
 from pathlib import Path
