@@ -318,7 +318,7 @@ _EXAMPLE_ENDPOINT: Final = "019ab1f0-7c00-7000-8000-00000000000a"
 _EXAMPLE_END: Final = {"subject_id": _EXAMPLE_SUBJECT, "notice_id": _EXAMPLE_NOTICE}
 _EXAMPLE_CONTENT: Final = {
     **_EXAMPLE_END,
-    "programme_id": "131121/jido-teate",
+    "programme_id": "000000/child-allowance",
     "category": None,
     "kind": "new_support",
     "urgency": "soon",

@@ -1,6 +1,7 @@
 """`/partner/v1/deliveries`: what was sent, how it went, and once more."""
 
 import uuid
+from itertools import dropwhile
 from typing import Annotated
 
 from fastapi import Query
@@ -8,7 +9,7 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app.delivery.log import attempts_of, body_of, deliveries_of
-from app.delivery.tables import Delivery
+from app.delivery.tables import Delivery, DeliveryAttempt
 from app.faces.partner.answers import Once
 from app.faces.partner.caller import Caller, api_router
 from app.faces.partner.sending import send_again, webhook_by_id
@@ -70,11 +71,9 @@ def list_attempts(caller: Caller, delivery_id: uuid.UUID, cursor: CursorGiven = 
     """List the requests made for a delivery, oldest first."""
     with app_session(caller.context) as session:
         row = webhook_by_id(session, caller.partner_id, delivery_id)
-        later = [
-            attempt
-            for attempt in attempts_of(session, [row.id]).get(row.id, [])
-            if cursor is None or attempt.id > cursor
-        ]
+        later = attempts_in_order(session, row)
+        if cursor is not None:
+            later = list(dropwhile(lambda attempt: attempt.id != cursor, later))[1:]
         return AttemptPage(
             attempts=[AttemptView.of(attempt) for attempt in later[:limit]],
             next_cursor=later[limit - 1].id if len(later) > limit else None,
@@ -96,6 +95,11 @@ def resend_delivery(caller: Caller, once: Once, delivery_id: uuid.UUID) -> Respo
     answer = once.answer(202, work)
     ring_dispatch()
     return answer
+
+
+def attempts_in_order(session: Session, row: Delivery) -> list[DeliveryAttempt]:
+    """Return the requests made for a delivery, oldest first."""
+    return sorted(attempts_of(session, [row.id]).get(row.id, []), key=lambda attempt: attempt.number)
 
 
 def body_or_none(row: Delivery) -> str | None:

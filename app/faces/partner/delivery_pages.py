@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.delivery.log import STATES, attempts_of, deliveries_of
+from app.delivery.log import STATES, deliveries_of
 from app.delivery.tables import Delivery
-from app.faces.partner.delivery_api import body_or_none
+from app.faces.partner.delivery_api import attempts_in_order, body_or_none
 from app.faces.partner.sending import send_again, webhook_by_id
 from app.partners.endpoints import endpoints_of
 from app.partners.tables import PartnerEndpoint
@@ -92,7 +92,7 @@ def _page(request: Request, actor: Partner, delivery_id: uuid.UUID, *, refused: 
             delivery=row,
             endpoint=session.get(PartnerEndpoint, row.endpoint_id),
             body=_pretty(row),
-            attempts=attempts_of(session, [row.id]).get(row.id, []),
+            attempts=attempts_in_order(session, row),
             refused=refused,
             resendable=row.state in ("delivered", "failed", "retrying") and not refused,
         )

@@ -37,7 +37,7 @@ def index_key(monkeypatch):
 
 def content(**changes):
     told = {
-        "subject_id": SUBJECT, "notice_id": NOTICE, "programme_id": "131121/jido-teate", "category": None,
+        "subject_id": SUBJECT, "notice_id": NOTICE, "programme_id": "000000/child-allowance", "category": None,
         "kind": "new_support", "deadline_on": dt.date(2026, 12, 7), "sequence": 1, "today": dt.date(2026, 11, 24),
     }
     return events.notice_content(**(told | changes))
