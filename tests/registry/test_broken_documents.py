@@ -55,8 +55,8 @@ BROKEN = {
     "a wrong date": (GRANT, "valid: {from: 2024-04-01}", "valid: {from: 2024-04-31}", ["valid.from", "'2024-04-31'", "a date such as"]),
     "a wrong span": (REGISTRATION, "until: 3m", "until: three months", ["criteria.until", "'three months'", "such as 2m"]),
     "missing source": (
-        GRANT,
-        'sources:\n  - {url: "https://www.city.setagaya.lg.jp/02413/1206.html", title: 世田谷区「出産費助成制度」, checked_on: 2026-11-21}\n',
+        REGISTRATION,
+        'sources:\n  - {url: "https://www.moj.go.jp/ONLINE/FAMILYREGISTER/5-1.html", title: 法務省「出生届」, checked_on: 2026-07-17}\n',
         "",
         ["sources", "required"],
     ),
@@ -64,7 +64,7 @@ BROKEN = {
     "source over http": (GRANT, '- {url: "https://www.city', '- {url: "http://www.city', ["sources[0].url", "^https"]),
     "parameter without source": (
         "parameters/setagaya.yaml",
-        'source: {url: "https://www.city.setagaya.lg.jp/02413/1206.html", title: 世田谷区「出産費助成制度」, checked_on: 2026-11-21}',
+        'source: {url: "https://www.city.setagaya.lg.jp/mokuji/kodomo/001/002/d00203064.html", title: 世田谷区「世田谷区出産費助成制度」, checked_on: 2026-11-21}',
         "note: なし",
         ["periods[0]", "no full source"],
     ),
