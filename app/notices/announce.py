@@ -102,9 +102,9 @@ def _plan_and_release(
     for row in situation.entitlements:
         if row.id in planned.asked_again_on:
             row.announce_on = planned.asked_again_on[row.id]
+    session.add_all([notice for notice in planned.notices if notice.overview_id is None])
+    session.flush()  # an overview is named by its items, so it is written first
     session.add_all([*planned.notices, *planned.announced])
-    # An overview is named by its items; the ORM does not know that, so it is written first.
-    session.flush([notice for notice in planned.notices if notice.overview_id is None])
     session.flush()
     situation.notices += planned.notices
     result.planned += len(planned.notices)

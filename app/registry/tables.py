@@ -8,7 +8,7 @@ from sqlalchemy import UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from app.platform.columns import instant, recorded_instant
+from app.platform.columns import instant
 from app.platform.identifiers import new_id
 
 
@@ -54,4 +54,4 @@ class ParameterRow(SQLModel, table=True):
     name: str = Field(primary_key=True)
     document: dict[str, Any] = Field(sa_type=JSONB)
     sha256: str = Field(max_length=64)
-    loaded_at: dt.datetime = recorded_instant()
+    published_at: dt.datetime = instant()

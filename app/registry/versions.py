@@ -58,7 +58,7 @@ def publish(session: Session, registry: Registry, now: dt.datetime) -> Publicati
     changed_parameters = {
         name
         for name, document in registry.parameter_documents.items()
-        if _write_parameter(session, name, document, report)
+        if _write_parameter(session, name, document, now, report)
     }
     for key, versions in registry.programmes.items():
         if session.get(ProgrammeRow, key) is None:
@@ -131,14 +131,16 @@ def _write_version(
     session.add(row)
 
 
-def _write_parameter(session: Session, name: str, raw: Mapping[str, Any], report: PublicationReport) -> bool:
+def _write_parameter(
+    session: Session, name: str, raw: Mapping[str, Any], now: dt.datetime, report: PublicationReport
+) -> bool:
     document, digest = _storable(raw)
     row = session.get(ParameterRow, name)
     if row is not None and row.sha256 == digest:
         report.unchanged += 1
         return False
     (report.added if row is None else report.changed).append(name)
-    session.merge(ParameterRow(name=name, document=document, sha256=digest))
+    session.merge(ParameterRow(name=name, document=document, sha256=digest, published_at=now))
     return True
 
 
