@@ -31,6 +31,13 @@ class Edge:
         """The day after this edge."""
         return replace(self, after=self.after + 1)
 
+    def last_date(self, day: int) -> int:
+        """The last date whose edge falls on ``day`` or before; later dates have later edges."""
+        near = day - self.offset - self.after - self.span.days - round(self.span.months * 30.436875)
+        dates = np.arange(near - 800, near + 400, dtype=np.int32)
+        position = int(np.searchsorted(self.days(dates), day, side="right"))
+        return int(dates[position]) - 1
+
     def days(self, dates: Any) -> Days:
         """The day of the edge for each date."""
         edge = as_days(corresponding_days(dates, self.span) + np.int32(self.offset))

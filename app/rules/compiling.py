@@ -12,11 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from app.calendar.day_numbers import EARLIEST, OPEN_END, number_of
+from app.calendar.fiscal_year import CLASS_AGE_AT_ENTRY
 from app.calendar.spans import Span
 from app.calendar.windows import age_fiscal_year_end, closing, opening
 from app.rules import criteria
 from app.rules.documents import DocumentError, Problem
-from app.rules.facts import Fact, FactCatalogue
+from app.rules.facts import DERIVED_FACTS, Fact, FactCatalogue
 from app.rules.nodes import Between, Compared, Equals, Group, LimitTable, Negation, Node, Open, Season, Window
 from app.rules.parameters import Parameter, Parameters
 from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
@@ -89,6 +90,8 @@ class Compiler:
     def _test(self, source: Any, scope: str, path: str) -> Node:
         fact = self.fact(source.fact, f"{path}.fact")
         own = _natural(scope, source.fact)
+        if fact.path in DERIVED_FACTS:
+            return self._grades(source, path)
         if source.is_ is not None or source.in_ is not None:
             place = f"{path}.{'is' if source.is_ is not None else 'in'}"
             wanted = (source.is_,) if source.is_ is not None else source.in_
@@ -102,6 +105,29 @@ class Compiler:
         if fact.type == "choice" and not all(isinstance(choice, int) for choice in fact.choices):
             raise self.fail(f"{path}.fact", f"{fact.path}, whose choices have no order", "is or in")
         return self._compared(source, fact, scope, path)
+
+    def _grades(self, source: Any, path: str) -> Node:
+        """A test of a school grade or class age, as the school years in which it holds."""
+        shift = 0 if source.fact == "child.school_grade" else CLASS_AGE_AT_ENTRY
+        bounds = {word: bound for word in _BOUNDS if (bound := getattr(source, word)) is not None}
+        if source.is_ is not None or source.in_ is not None:
+            wanted = (source.is_,) if source.is_ is not None else source.in_
+            ranges = [(value, value) for value in sorted(set(wanted))]
+        else:
+            wanted = tuple(bounds.values())
+            ranges = [_whole_bounds(bounds)] if all(isinstance(bound, int) for bound in wanted) else []
+        if not ranges or any(isinstance(value, bool) or not isinstance(value, int) for value in wanted):
+            raise self.fail(path, repr(wanted), "whole numbers (school grades and class ages take no parameter)")
+        nodes = tuple(self._grade_window(source, path, low, high, shift) for low, high in ranges)
+        return nodes[0] if len(nodes) == 1 else Group("child", path, source, _key("child", source), nodes, True)
+
+    @staticmethod
+    def _grade_window(source: Any, path: str, low: int | None, high: int | None, shift: int) -> Node:
+        """Grade g runs from the day after the fiscal year end of age 5 + g to that of age 6 + g."""
+        ages = [None if grade is None else max(grade - shift + 5, 0) for grade in (low, high)]
+        opens = None if ages[0] is None else age_fiscal_year_end(ages[0]).next_day()
+        closes = None if ages[1] is None else age_fiscal_year_end(ages[1] + 1)
+        return Window("child", path, source, f"{_key('child', source)} {low} {high}", "child.birth_date", opens, closes)
 
     def _stored(self, fact: Fact, value: Any, place: str) -> int:
         """A literal as columns store it."""

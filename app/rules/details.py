@@ -32,8 +32,9 @@ class Detail:
     ``as_of`` is the day of asking where it is not ``on``: a right that begins later is described on its first day.
     """
 
-    def __init__(self, rulebook: Rulebook, population: Population, household_row: int, on: dt.date,
-                 as_of: dt.date | None = None) -> None:
+    def __init__(
+        self, rulebook: Rulebook, population: Population, household_row: int, on: dt.date, as_of: dt.date | None = None
+    ) -> None:
         self.rulebook = rulebook
         self.population = population.subset([household_row])
         self.on = on

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from app.calendar.day_numbers import Days, as_days, date_of
-from app.calendar.fiscal_year import fiscal_year_starts, fiscal_years
+from app.calendar.day_numbers import Days, as_days
 from app.calendar.windows import Edge
 from app.rules.columns import NO, UNKNOWN, YES, Column, Rows, Verdicts
 from app.rules.reading import Moment, Reading
@@ -151,10 +150,6 @@ class Equals(Leaf):
             holds |= column.values == value
         return column.judge(holds)
 
-    @override
-    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        return school_year_starts(self.fact, reading, first, last)
-
 
 @dataclass(frozen=True, eq=False)
 class Between(Leaf):
@@ -179,10 +174,6 @@ class Between(Leaf):
             holds &= column.values <= self.high
         return column.judge(holds)
 
-    @override
-    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        return school_year_starts(self.fact, reading, first, last)
-
 
 @dataclass(frozen=True, eq=False)
 class Window(Leaf):
@@ -200,12 +191,24 @@ class Window(Leaf):
     @override
     def judge(self, reading: Reading) -> Verdicts:
         column, days = reading.at(self.fact, self.scope), reading.moment.days_of(self.scope)
+        if not days.ndim:
+            return column.judge(self._on_one_day(column, int(days)))
         holds = np.ones(len(column.values), dtype=np.bool_)
         if self.opens is not None:
             holds = reading.threshold(self.fact, self.opens, self.scope) <= days
         if self.closes is not None:
             holds &= days <= reading.threshold(self.fact, self.closes, self.scope)
         return column.judge(holds)
+
+    def _on_one_day(self, column: Column, day: int) -> NDArray[np.bool_]:
+        """On a single day a window is a range of dates: two comparisons instead of an edge for every row."""
+        if self.opens is None:
+            assert self.closes is not None
+            return np.asarray(column.values > self.closes.last_date(day - 1))
+        holds = column.values <= self.opens.last_date(day)
+        if self.closes is not None:
+            holds &= column.values > self.closes.last_date(day - 1)
+        return np.asarray(holds)
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
@@ -264,14 +267,6 @@ def everybody(moment: Moment, days: Sequence[int]) -> Candidates:
     return np.tile(np.arange(size), len(days)), np.repeat(as_days(days), size)
 
 
-def school_year_starts(fact: str, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-    """Every 1 April, for a fact that steps with the school year."""
-    if fact in ("child.school_grade", "child.class_age"):
-        years = range(int(fiscal_years(as_days(first))) + 1, date_of(last).year + 1)
-        starts = [int(day) for day in fiscal_year_starts(list(years))] if years else []
-        yield everybody(reading.moment, [day for day in starts if first < day <= last])
-
-
 @dataclass(frozen=True, eq=False)
 class Compared(Leaf):
     """The fact compared with a dated parameter. ``tables`` are its periods in whole numbers.
@@ -302,7 +297,6 @@ class Compared(Leaf):
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        yield from school_year_starts(self.fact, reading, first, last)
         yield everybody(reading.moment, table_edges(self.tables, first, last))
 
 

@@ -96,7 +96,7 @@ def condition(node: Node, phrases: Phrases) -> str:
         return phrases.say("rank" if node.among else "rank_any", bounds=bounds)
     if isinstance(node, Season):
         return _season(node, phrases)
-    if isinstance(node, Window):
+    if isinstance(node, Window) and not isinstance(node.source, criteria.FactTest):
         return _window(node, phrases)
     if isinstance(node, Answered):
         return phrases.say(node.question, programme=node.programme)

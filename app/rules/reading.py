@@ -114,12 +114,18 @@ class Reading:
         self.rule = rule
         self.population = moment.population
         self._columns: dict[tuple[str, str], Column] = {}
-        self._reckoning = (rule.id, rule.key, rule.income_year)
 
     def cache_key(self, paths: tuple[str, ...], key: Any) -> Any:
-        """A key for results that other programmes may share; incomes reckoned by programme or year stay apart."""
-        plain = all(set(self.population.stated(path)) <= {(ANY_PROGRAMME, NO_YEAR)} for path in paths)
-        return key if plain else (self._reckoning, key)
+        """A key for results that other programmes may share; what is reckoned by programme or year stays apart."""
+        reckonings = tuple(self._reckoning(path) for path in paths)
+        return (reckonings, key) if any(reckonings) else key
+
+    def _reckoning(self, path: str) -> tuple[Any, ...]:
+        """What makes this programme's value of a fact its own: the income year, and values stated for it."""
+        stated = self.population.stated(path)
+        own = any(programme in (self.rule.id, self.rule.key) for programme, _ in stated)
+        dated = any(year != NO_YEAR for _, year in stated)
+        return (self.rule.income_year if dated else None, self.rule.key if own else None) if own or dated else ()
 
     def column(self, path: str) -> Column:
         """A fact of its owner's rows, as this programme reckons it on the moment's days."""
@@ -127,13 +133,14 @@ class Reading:
             births = self.population.column("child.birth_date")
             reckon = school_grades if path == "child.school_grade" else class_ages
             return Column(reckon(births.values, self.moment.days_of("child")), births.known, births.all_known)
-        stated = self.population.stated(path)
-        if set(stated) <= {(ANY_PROGRAMME, NO_YEAR)}:
+        reckoning = self._reckoning(path)
+        if not reckoning:
             return self.population.column(path)
-        key = (path, "")
-        if key not in self._columns:
-            self._columns[key] = self._resolved(path)
-        return self._columns[key]
+        key = ("column", path, reckoning)
+        if key not in self.moment.cache:
+            self.moment.cache[key] = self._resolved(path)
+        found: Column = self.moment.cache[key]
+        return found
 
     def _resolved(self, path: str) -> Column:
         stated = self.population.stated(path)
@@ -147,20 +154,20 @@ class Reading:
 
     def _layer(self, path: str, stated: dict[StatedKey, Column]) -> Column:
         """Bare values, then dated ones of the year that counts; a carried one only where nothing newer is stated."""
-        bare = [part for key, part in stated.items() if key[1] == NO_YEAR]
-        start = self.population.nothing(path)
-        values, known = start.values.copy(), start.known.copy()
-        for part in bare:
-            values[part.known], known[part.known] = part.values[part.known], True
+        layers = [part for (_, year), part in stated.items() if year == NO_YEAR]
         for (_, year), part in sorted(stated.items(), key=lambda entry: entry[0][1]):
-            if year == NO_YEAR:
-                continue
-            usable = part.known & self._counts(path, year)
-            values[usable], known[usable] = part.values[usable], True
-        return Column.of(values, known)
+            counts = np.asarray(year != NO_YEAR) & self._counts(path, year)
+            if counts.all():
+                layers.append(part)
+            elif counts.any():
+                layers.append(Column.of(part.values, part.known & counts))
+        result = layers[0] if layers else self.population.nothing(path)
+        for part in layers[1:]:
+            result = Column.of(np.where(part.known, part.values, result.values), result.known | part.known)
+        return result
 
     def _counts(self, path: str, year: int) -> Any:
-        """Whether an income of ``year`` counts on the moment's days."""
+        """Whether an income of ``year`` counts on the moment's days; alike for everybody on a single day."""
         reckoning = self.rule.income_year
         if reckoning is None:
             return True
@@ -210,18 +217,26 @@ class Reading:
 
     def _find_claimants(self) -> Rows:
         people = self.population.people["guardian"]
+        best = np.full(self.population.size, -1, dtype=np.int64)
         candidate = self.candidates()
         counts = people.sums(candidate)
-        income = self.column(CLAIMANT_INCOME) if CLAIMANT_INCOME in self.population.catalogue else None
-        best = np.full(self.population.size, -1, dtype=np.int64)
-        known = income.known if income is not None else np.zeros(people.size, dtype=np.bool_)
-        values = income.values if income is not None else np.zeros(people.size, dtype=np.int64)
-        order = np.lexsort((people.id_rank, -values, ~candidate, people.household))
-        filled = np.diff(people.offsets) > 0
-        best[filled] = order[people.offsets[:-1][filled]]
-        all_known = people.sums(candidate & ~known) == 0
-        best[(counts == 0) | ((counts > 1) & ~all_known)] = -1
+        alone = candidate & (counts == 1)[people.household]
+        best[people.household[alone]] = np.flatnonzero(alone)
+        several = np.flatnonzero(counts > 1)
+        if several.size and CLAIMANT_INCOME in self.population.catalogue:
+            rows = people.rows_of(several)
+            rows = rows[candidate[rows]]
+            self._choose_highest(rows, people.household[rows], best)
         return best
+
+    def _choose_highest(self, rows: Rows, household: Rows, best: Rows) -> None:
+        """Write the guardian of the highest income, or of the first id among equals, for whole households."""
+        income = self.column(CLAIMANT_INCOME)
+        order = np.lexsort((self.population.people["guardian"].id_rank[rows], -income.values[rows], household))
+        first = np.ones(len(rows), dtype=np.bool_)
+        first[1:] = household[1:] != household[:-1]
+        best[household[first]] = rows[order[first]]
+        best[household[~income.known[rows]]] = -1
 
     def _claimants(self, path: str) -> Column:
         """A guardian fact of the claimant, by household; where it is open who claims, known if it is alike for all."""

@@ -20,7 +20,7 @@ from app.rules.columns import Rows, Verdicts
 from app.rules.evaluate import CompiledRule, Rulebook
 from app.rules.nodes import Node, everybody
 from app.rules.population import Population
-from app.rules.reading import Moment, Reading, switch_days
+from app.rules.reading import CLAIMANT_INCOME, Moment, Reading, income_years, switch_days
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,14 @@ def schedule(
 def _income_days(rule: CompiledRule, population: Population, as_of: int, first: int, last: int) -> list[int]:
     """Days on which the year of a dated value moves on, and the day after the day of asking."""
     reckoning = rule.rule.income_year
-    dated = any(key[1] != NO_YEAR for path in (*rule.reads, *_INCOME_PATHS) for key in population.stated(path))
-    if reckoning is None or not dated:
+    years = [key[1] for path in (*rule.reads, CLAIMANT_INCOME) for key in population.stated(path)]
+    if reckoning is None or not any(year != NO_YEAR for year in years):
         return []
-    days = {as_of + 1, *switch_days(reckoning, first, last)}
+    # Ahead of the day of asking a value is carried on: nothing moves once the newest stated year counts.
+    newest = max(years)
+    ahead = [day for day in switch_days(reckoning, as_of, last) if int(income_years(reckoning, as_days(day))) <= newest]
+    days = {as_of + 1, *switch_days(reckoning, first, min(as_of, last)), *ahead}
     return sorted(day for day in days if first < day <= last)
-
-
-_INCOME_PATHS = ("guardian.income_after_deductions",)
 
 
 def version_periods(rule: CompiledRule, population: Population, as_of: int, first: int, last: int) -> Periods:
