@@ -170,6 +170,7 @@ def cancel_queued(
     *,
     household_id: uuid.UUID | None = None,
     partner_id: uuid.UUID | None = None,
+    contact_point_id: uuid.UUID | None = None,
     notice_ids: Sequence[uuid.UUID] = (),
     lanes: Sequence[Lane] = (Lane.NOTICE, Lane.EVENT),
 ) -> int:
@@ -183,7 +184,8 @@ def cancel_queued(
         reason: a stable word that the delivery log shows, such as `consent_withdrawn` or `link_revoked`.
         household_id: of this household …
         partner_id: … and to this partner …
-        notice_ids: … and about one of these notices; at least one of the three.
+        contact_point_id: … and to this address …
+        notice_ids: … and about one of these notices; at least one of the four.
         lanes: which kinds of messages.
 
     Raises:
@@ -192,6 +194,7 @@ def cancel_queued(
     conditions = {
         "household_id = :household_id": household_id,
         "partner_id = :partner_id": partner_id,
+        "contact_point_id = :contact_point_id": contact_point_id,
         "notice_ids && :notice_ids": list(notice_ids) or None,
     }
     wanted = [condition for condition, value in conditions.items() if value is not None]
@@ -199,7 +202,8 @@ def cancel_queued(
         raise InvalidInput("cancelling deliveries: found no household, partner or notice; expected at least one")
     where = " AND ".join([*wanted, "lane = ANY(:lanes)"])
     values = {
-        "household_id": household_id, "partner_id": partner_id, "notice_ids": list(notice_ids),
+        "household_id": household_id, "partner_id": partner_id, "contact_point_id": contact_point_id,
+        "notice_ids": list(notice_ids),
         "lanes": [lane.value for lane in lanes], "reason": reason,
     }  # fmt: skip
     session.execute(text(f"UPDATE deliveries SET stop_reason = :reason WHERE {where} AND state = 'sending'"), values)  # noqa: S608

@@ -177,7 +177,8 @@ def _reminders(situation: Situation, row: Entitlement, programme: Programme, now
     today = japan_date(now)
     content = wording.support_content(programme, row, wording.subject_text(row.subject, situation.document), today)
     deadline = _iso(content["deadline_on"])
-    if row.verdict != "eligible" or deadline is None or row.answer.get("take_up", "application") not in _BY_APPLICATION:
+    take_up = row.answer.get("take_up") or "application"  # while the way is open, better one reminder too many
+    if row.verdict != "eligible" or deadline is None or take_up not in _BY_APPLICATION:
         return
     steps = programme.notify.remind_before_deadline if programme.notify else _DEFAULT_REMINDERS
     for step in steps:
@@ -214,7 +215,7 @@ def _plan_question(
             result.asked_again_on[row.id] = later
     if not undecided or _asked_lately(situation, now):
         return
-    (subject, fact_path), rows = min(undecided.items(), key=lambda item: (-len(item[1]), item[0]))
+    (subject, fact_path), rows = min(undecided.items(), key=_least_decisive_last)
     fact = registry.facts.get(fact_path)
     if fact is None or fact.question is None:
         return
@@ -233,6 +234,14 @@ def _plan_question(
     )
     notice.sensitive = notice.sensitive or fact.sensitive or any(programme.sensitive for _, programme in rows)
     result.notices.append(notice)
+
+
+def _least_decisive_last(item: tuple[tuple[str, str], list[tuple[Entitlement, Programme]]]) -> tuple[int, int, Any]:
+    """Order questions: how many programmes an answer decides, then how much money, then by name."""
+    asked, rows = item
+    amounts = [row.answer.get("amount") or {} for row, _ in rows]
+    yen = sum(amount.get("yen") or amount.get("most") or 0 for amount in amounts)
+    return -len({programme.key for _, programme in rows}), -yen, asked
 
 
 def _open_amounts(situation: Situation, today: dt.date) -> Iterable[Entitlement]:

@@ -61,7 +61,7 @@ def unsubscribe(token: str) -> None:
             return
         contacts.set_aside(session, contact, _UNSUBSCRIBED)
         waiting = queued_notices(session, household_id)
-        cancel_queued(session, _UNSUBSCRIBED, household_id=household_id)
+        cancel_queued(session, _UNSUBSCRIBED, household_id=household_id, contact_point_id=contact_id)
         tell_again(session, household_id, waiting)
         session.commit()
     wait_until_no_live_claim(household_id)

@@ -80,7 +80,7 @@ def test_one_changed_profile_evaluates_exactly_one_household(published_registry)
         profiles.save_document(session, first, document, expected_version=1, source="parent", by="guardian:g1")
         session.commit()
     drain()
-    assert evaluated()[len(before):] == [1]
+    assert evaluated()[len(before) :] == [1]
 
 
 def test_the_nightly_run_evaluates_nobody(published_registry):
@@ -163,7 +163,9 @@ def test_without_consent_there_is_nothing_and_withdrawal_removes_everything(publ
 def test_a_category_without_consent_is_unknown_and_not_false(published_registry):
     facts = {"single_parent": True, "public_assistance": False}
     child = a_child("2018-07-10", lives_with_guardian=True)
-    guardians = [{"id": "g1", "facts": {"income_after_deductions": {"value": 1220000, "income_year": 2025}, "dependants": 1}}]
+    guardians = [
+        {"id": "g1", "facts": {"income_after_deductions": {"value": 1220000, "income_year": 2025}, "dependants": 1}}
+    ]
     document = a_household("131211", [child], facts=facts, guardians=guardians, co_residents=[])
     told = enrolled(document)
     not_told = enrolled(document, purposes=("matching:basic", "matching:single_parent", "channel:email"))
@@ -235,7 +237,9 @@ def test_outcomes_queue_an_evaluation_and_change_no_right(published_registry):
     drain()
     before = contents()
     with app_session(Context(household=household_id)) as session:
-        outcomes.record_outcome(session, household_id, "000000/child-allowance", "child:c1", "applied", by="guardian:g1")
+        outcomes.record_outcome(
+            session, household_id, "000000/child-allowance", "child:c1", "applied", by="guardian:g1"
+        )
         session.commit()
     assert [run.households for run in drain()] == [1]
     assert contents() == before

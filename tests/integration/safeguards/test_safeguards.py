@@ -1,0 +1,177 @@
+"""Withdrawal, protection, bereavement, confirmation: what may never happen."""
+
+import json
+import re
+
+import pytest
+from sqlmodel import select
+
+from app.accounts.sign_in import find_actor, open_session
+from app.delivery.outbox import content_of
+from app.delivery.tables import Delivery
+from app.households import consent, contacts
+from app.households.tables import ContactPoint, Household
+from app.matching.sweep import drain
+from app.notices import inbox
+from app.notices.announce import announce, release_due
+from app.notices.tables import Notice
+from app.partners.links import live_links_of_household
+from app.platform import clock
+from app.platform.database import Context, app_session, owner_session
+from app.platform.errors import NotFound
+from app.platform.settings import settings
+from app.safeguards.bereavement import stop_pushes_about
+from app.safeguards.confirmation import send_code
+from app.safeguards.protection import protect
+from app.safeguards.withdrawal import unsubscribe, withdraw
+from tests.fixtures.factories import EVERYTHING, a_child, a_household, a_linked_app, enrolled
+
+NEWBORN = a_household(children=[a_child("2026-11-21")], facts={"single_parent": False, "public_assistance": False})
+
+
+@pytest.fixture
+def told(published_registry, monkeypatch):
+    """A household with an app, an e-mail address and queued messages on both."""
+    monkeypatch.setattr(settings().outbound, "allowed_private", ["127.0.0.0/8"])
+    household_id = enrolled(NEWBORN)
+    a_linked_app(household_id, "http://127.0.0.1:9/hook")
+    drain()
+    announce()
+    assert {row.state for row in deliveries(household_id)} == {"scheduled"}
+    return household_id
+
+
+def deliveries(household_id, **wanted):
+    with owner_session() as session:
+        rows = session.exec(select(Delivery).where(Delivery.household_id == household_id).order_by(Delivery.id)).all()
+    return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
+
+
+def test_withdrawal_cancels_what_is_queued_and_ends_the_app_link(told):
+    assert withdraw(told, None, by="guardian:g1") is True
+    assert {(row.channel, row.state, row.last_error) for row in deliveries(told)} == {
+        ("email", "cancelled", "consent_withdrawn"), ("webhook", "cancelled", "consent_withdrawn"),
+    }  # fmt: skip
+    with app_session(Context(household=told)) as session:
+        assert live_links_of_household(session, told) == []
+        assert session.get_one(Household, told).consent_epoch == 1
+        assert {row.state for row in consent.current(session, told).values()} == {"withdrawn"}
+    with owner_session() as session:
+        states = {row.state for row in session.exec(select(Notice).where(Notice.household_id == told))}
+    assert "planned" not in states
+
+
+def test_withdrawing_one_channel_lets_the_other_go_on(told):
+    withdraw(told, ["channel:email"], by="guardian:g1")
+    drain()
+    announce()
+    release_due()
+    live = deliveries(told, state="scheduled")
+    assert [row.channel for row in live] == ["webhook"]
+    assert live[0].consent_epoch == 1
+    cancelled = deliveries(told, channel="webhook", state="cancelled")
+    assert live[0].event_id == cancelled[0].event_id  # the same event, so the app can tell
+
+
+def test_consent_given_again_is_heard_again(told):
+    withdraw(told, None, by="guardian:g1")
+    drain()
+    with app_session(Context(household=told)) as session:
+        consent.give(session, told, EVERYTHING, language="ja", by="guardian:g1", source="web")
+        session.commit()
+    drain()
+    announce()
+    with owner_session() as session:
+        planned = session.exec(select(Notice).where(Notice.household_id == told, Notice.state == "planned")).all()
+    assert {notice.kind for notice in planned} == {"deadline_reminder"}
+
+
+def test_protection_silences_everyone_known_before_and_keeps_the_inbox(told):
+    with app_session(Context(household=told)) as session:
+        token = open_session(session, household_id=told, guardian="g1")
+        session.commit()
+    protect(told, by="staff:1")
+    assert {row.state for row in deliveries(told)} == {"cancelled"}
+    with app_session() as session:
+        assert find_actor(session, token) is None
+    with app_session(Context(household=told)) as session:
+        assert live_links_of_household(session, told) == []
+        assert len(inbox.all_notices(session, told)) >= 4
+
+
+def test_under_protection_only_a_newly_confirmed_contact_hears_and_only_neutral_words(told):
+    protect(told, by="staff:1")
+    with app_session(Context(household=told)) as session:
+        contact = contacts.add_email(session, told, "g1", "new@home.example")
+        contact.confirmed_at = clock.now()
+        session.add(contact)
+        session.commit()
+    clock.shift_to(clock.at_japan_time(clock.today().replace(day=30), 10))
+    release_due()
+    (push,) = deliveries(told, state="scheduled")
+    message = content_of(push.id, push.message_sealed)
+    assert push.contact_point_id == contact.id
+    for word in ("児童手当", "出生届", "世田谷", "2026年11月"):
+        assert word not in message["subject"] + message["text"] + message["html"]
+
+
+def test_a_loss_stops_every_push_about_that_child_and_no_other(published_registry):
+    household_id = enrolled(a_household(children=[a_child("2020-06-01"), a_child("2026-11-21")]))
+    drain()
+    announce()
+    stop_pushes_about(household_id, "child:c2", reason="death", by="guardian:g1")
+    with owner_session() as session:
+        planned = session.exec(
+            select(Notice).where(Notice.household_id == household_id, Notice.state == "planned")
+        ).all()
+    assert {notice.subject for notice in planned} == {"child:c1"}
+    with app_session(Context(household=household_id)) as session:
+        assert all(
+            card.subject_text != "2026年11月生まれのお子さん" for card in inbox.all_notices(session, household_id)
+        )
+    drain()
+    announce()
+    with owner_session() as session:
+        assert session.get_one(Household, household_id).stopped_subjects == ["child:c2"]
+
+
+def test_unsubscribing_by_one_click_stops_the_address_and_doing_it_twice_is_harmless(told):
+    (mail,) = deliveries(told, channel="email")
+    url = content_of(mail.id, mail.message_sealed)["unsubscribe_url"]
+    token = url.rsplit("/", 1)[1]
+    assert re.fullmatch(r"[A-Za-z0-9_-]{60,}", token)
+    unsubscribe(token)
+    unsubscribe(token)
+    assert deliveries(told, channel="email")[0].state == "cancelled"
+    with app_session(Context(household=told)) as session:
+        assert session.exec(select(ContactPoint)).one().suspended_reason == "unsubscribed"
+    drain()
+    announce()
+    release_due()
+    assert deliveries(told, channel="email", state="scheduled") == []
+    assert deliveries(told, channel="webhook", state="scheduled")
+    with pytest.raises(NotFound):
+        unsubscribe(token[:-3] + "xxx")
+
+
+def test_a_confirmation_code_goes_only_to_its_address_and_stands_nowhere_in_the_clear(told):
+    with app_session(Context(household=told)) as session:
+        contact = contacts.add_email(session, told, "g1", "second@home.example")
+        send_code(session, contact, "browser")
+        session.commit()
+    (mail,) = deliveries(told, lane="transactional")
+    message = content_of(mail.id, mail.message_sealed)
+    (code,) = re.findall(r"^\d{6}$", message["text"], re.MULTILINE)
+    assert code not in message["subject"]
+    assert code.encode() not in mail.message_sealed
+    with app_session(Context(household=told)) as session:
+        assert contacts.confirm(session, contact.id, code, "browser")
+
+
+def test_events_for_apps_are_thin(told):
+    (event,) = deliveries(told, channel="webhook")
+    body = json.loads(content_of(event.id, event.message_sealed)["body"])
+    assert set(body["data"]) == {
+        "subject_id", "notice_id", "programme_id", "category", "kind", "urgency", "deadline_on", "sequence", "link",
+    }  # fmt: skip
+    assert str(told) not in json.dumps(body)
