@@ -184,7 +184,8 @@ class Resided(Leaf):
         inside = in_area(table.codes_on(sets, days), self.area)
         long_enough = corresponding_days(table.run_starts(self.area), self.span)[rows] <= days
         verdicts = np.where(inside == YES, np.where(long_enough, YES, NO), inside).astype(np.int8)
-        verdicts[(rows >= 0) & table.assumed[rows] & (inside == YES)] = UNKNOWN
+        # Where no interval is known (the country holds everybody), or only that they live there now, since when is open.
+        verdicts[((rows < 0) | table.assumed[rows]) & (inside == YES)] = UNKNOWN
         if date is not None:
             verdicts[~date.known] = UNKNOWN
         return verdicts

@@ -126,7 +126,7 @@ def _season(node: Season, phrases: Phrases) -> str:
     if node.yearly is not None:
         start, end = (phrases.say("month_day", month=place // 100, day=place % 100) for place in node.yearly)
         return phrases.say("each_year", **{"from": start, "until": end})
-    return phrases.say("on", days=days_in_words(node.first_day, node.last_day, phrases))
+    return phrases.say("programme_days", days=days_in_words(node.first_day, node.last_day, phrases))
 
 
 def days_in_words(first: int | None, last: int | None, phrases: Phrases) -> str:

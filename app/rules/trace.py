@@ -6,8 +6,8 @@ is left open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,13 +53,12 @@ class Trace:
         for part in self.parts:
             yield from part.leaves()
 
-    def verdict_with(self, replace: Callable[[Trace], int | None]) -> int:
-        """The verdict if some leaves had another one; ``replace`` gives None where a leaf stays."""
-        if not self.parts or self.join is None:
-            replaced = replace(self)
-            return self.verdict if replaced is None else replaced
-        own = replace(self)
-        return own if own is not None else self.join([part.verdict_with(replace) for part in self.parts])
+    def verdict_with(self, suppose: Callable[[Trace], int | None]) -> int:
+        """The verdict if some nodes had another one; ``suppose`` gives None where a node stays."""
+        supposed = suppose(self)
+        if supposed is not None or self.join is None:
+            return self.verdict if supposed is None else supposed
+        return self.join([part.verdict_with(suppose) for part in self.parts])
 
 
 def subject_name(reading: Reading, kind: str, row: int) -> str:
@@ -88,35 +87,22 @@ def trace(node: Node, reading: Reading, kind: str, row: int) -> Trace:
     return Trace(node, verdict, scope, own_row, (), missing)
 
 
-def _people(
-    node: Quantifier | Ranked, kind: str, inner: Node | None, reading: Reading, household: int, without: int = -1
-) -> tuple[Trace, ...]:
-    people = reading.population.people[kind]
+def _people(kind: str, inner: Node | None, reading: Reading, rows: Iterable[int]) -> tuple[Trace, ...]:
+    """The traces of a test for some people of a kind, each with its person's name."""
     if inner is None:
         return ()
-    traces = []
-    for row in range(int(people.offsets[household]), int(people.offsets[household + 1])):
-        if row != without:
-            part = trace(inner, reading, kind, row)
-            traces.append(
-                Trace(
-                    part.node,
-                    part.verdict,
-                    part.kind,
-                    part.row,
-                    part.parts,
-                    part.missing,
-                    part.join,
-                    subject_name(reading, kind, row),
-                )
-            )
-    return tuple(traces)
+    return tuple(replace(trace(inner, reading, kind, row), person=subject_name(reading, kind, row)) for row in rows)
+
+
+def _rows_of(reading: Reading, kind: str, household: int) -> range:
+    offsets = reading.population.people[kind].offsets
+    return range(int(offsets[household]), int(offsets[household + 1]))
 
 
 def _quantifier(node: Quantifier, reading: Reading, verdict: int, household: int) -> Trace:
     listed = bool(reading.population.people[node.kind].listed[household])
     missing = () if listed else (Missing(f"household.{LISTS[node.kind]}", "household"),)
-    parts = _people(node, node.kind, node.where, reading, household)
+    parts = _people(node.kind, node.where, reading, _rows_of(reading, node.kind, household))
 
     def join(verdicts: list[int]) -> int:
         if node.quantifier == "count":
@@ -134,15 +120,14 @@ def _ranked(node: Ranked, reading: Reading, verdict: int, row: int) -> Trace:
     people = reading.population.people["child"]
     household = int(people.household[row])
     births = reading.column("child.birth_date")
-    siblings = [
-        other for other in range(int(people.offsets[household]), int(people.offsets[household + 1])) if other != row
-    ]
-    ahead = []
-    for other in siblings:
+    siblings, ahead = [], []
+    for other in _rows_of(reading, "child", household):
         mine, theirs = (births.values[row], people.id_rank[row]), (births.values[other], people.id_rank[other])
         known = births.known[row] and births.known[other]
-        ahead.append((YES if theirs < mine else NO) if known else UNKNOWN)
-    parts = _people(node, "child", node.among, reading, household, without=row)
+        if other != row and (not known or theirs < mine):
+            siblings.append(other)
+            ahead.append(YES if known else UNKNOWN)
+    parts = _people("child", node.among, reading, siblings)
 
     def join(verdicts: list[int]) -> int:
         counted = np.minimum(np.asarray(ahead), np.asarray(verdicts))
@@ -176,8 +161,7 @@ def missing_of_term(term: TermNode, reading: Reading, kind: str, row: int) -> tu
     found = [missing for path in own for missing in _missing_fact(path, reading, kind, row)]
     if term.where is not None:
         household = int(reading.population.people[kind].household[row])
-        people = reading.population.people["child"]
-        for child in range(int(people.offsets[household]), int(people.offsets[household + 1])):
+        for child in _rows_of(reading, "child", household):
             found += decisive(trace(term.where, reading, "child", child))
     for part in term.inner:
         found += missing_of_term(part, reading, kind, row)
@@ -210,7 +194,7 @@ def _claimant_missing(path: str, reading: Reading, household: int) -> Iterator[M
         yield _fact_missing(path, reading, "guardian", claimant)
         return
     income, candidates = reading.column(CLAIMANT_INCOME), reading.candidates()
-    for row in range(int(people.offsets[household]), int(people.offsets[household + 1])):
+    for row in _rows_of(reading, "guardian", household):
         if candidates[row] and not income.known[row]:
             yield _fact_missing(CLAIMANT_INCOME, reading, "guardian", row)
 
@@ -226,9 +210,8 @@ def decisive(root: Trace) -> tuple[Missing, ...]:
     """
     found: dict[Missing, list[Trace]] = {}
     for node in _with_missing(root):
-        if node.verdict == UNKNOWN:
-            for missing in node.missing:
-                found.setdefault(missing, []).append(node)
+        for missing in node.missing:
+            found.setdefault(missing, []).append(node)
     scored = []
     for place, (missing, nodes) in enumerate(found.items()):
         mine = {id(node) for node in nodes}
@@ -237,38 +220,16 @@ def decisive(root: Trace) -> tuple[Missing, ...]:
             for to in (NO, YES)
         ]
         scored.append((missing.declined, -sum(outcome != UNKNOWN for outcome in outcomes), place, missing))
-    relevant = [entry for entry in scored if _matters(root, found[entry[3]])]
-    return tuple(missing for _, _, _, missing in sorted(relevant, key=lambda entry: entry[:3]))
+    return tuple(missing for _, _, _, missing in sorted(scored, key=lambda entry: entry[:3]))
 
 
 def _with_missing(root: Trace) -> Iterator[Trace]:
-    if root.missing:
-        yield root
-    for part in root.parts:
-        yield from _with_missing(part)
-
-
-def _matters(root: Trace, nodes: list[Trace]) -> bool:
-    """Say whether these leaves may still change the root, once the other unknown leaves are known."""
-    mine = {id(node) for node in nodes}
-    others: list[Callable[[Trace], int]] = [lambda part, to=to: to for to in (NO, UNKNOWN, YES)]  # type: ignore[misc]
-    for other in others:
-        outcomes = set()
-        for to in (NO, YES):
-            outcomes.add(
-                root.verdict_with(
-                    lambda part, to=to, other=other: (
-                        to
-                        if id(part) in mine  # type: ignore[misc]
-                        else other(part)
-                        if part.verdict == UNKNOWN and (not part.parts or part.join is None)
-                        else None
-                    )
-                )
-            )
-        if len(outcomes) > 1:
-            return True
-    return False
+    """Undetermined nodes that lack something; below a settled node nothing can matter any more."""
+    if root.verdict == UNKNOWN:
+        if root.missing:
+            yield root
+        for part in root.parts:
+            yield from _with_missing(part)
 
 
 def only_by_judgement(root: Trace) -> bool:

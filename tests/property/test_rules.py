@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from app.calendar.day_numbers import date_of, number_of
@@ -289,6 +289,7 @@ def test_filling_unknowns_never_overturns_a_definite_verdict(document, tree, see
     document["guardians"] = [{"id": "g0", "facts": {}}]
     for child in document.setdefault("children", [{"id": "c0"}]):
         child.setdefault("facts", {})
+    note((document, tree, filled(document, random.Random(seed), CATALOGUE)))
     before = evaluate(book_of(tree, income_year=False), people([document]), FIRST)["000000/programme"]
     after = evaluate(book_of(tree, income_year=False), people([filled(document, random.Random(seed), CATALOGUE)]), FIRST)
     for earlier, later in zip(before, after["000000/programme"], strict=True):
