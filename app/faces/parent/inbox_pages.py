@@ -21,6 +21,7 @@ from app.platform import bell, clock
 from app.platform.change_queue import Change
 from app.platform.database import app_session
 from app.platform.errors import NotFound
+from app.platform.rendering import phrases
 from app.registry.loading import Registry
 from app.web.access import Household
 from app.web.forms import Submitted
@@ -60,7 +61,12 @@ def notices(request: Request, actor: Household, view: str = "soon") -> Response:
         "all": cards,
     }
     return page(
-        request, "parent/notices.html", view=view, cards=shown[view], counts={k: len(v) for k, v in shown.items()}
+        request,
+        "parent/notices.html",
+        view=view,
+        cards=shown[view],
+        counts={name: len(found) for name, found in shown.items()},
+        outcomes=phrases("notices/phrases.ja")["outcome"],
     )
 
 
@@ -115,6 +121,7 @@ def _home(actor: Actor, looks: int) -> dict[str, Any]:
         cards = inbox.todo(session, actor.household_id, clock.today())
         waiting = questions.open_questions(session, actor, registry, document)
         checking = _is_being_checked(session, actor)
+        morning = _waits_for_morning(session, actor)
         reachable = bool(usable_contacts(session, household))
         total = len(inbox.all_notices(session, actor.household_id))
     return {
@@ -123,6 +130,7 @@ def _home(actor: Actor, looks: int) -> dict[str, Any]:
         "checking": checking and looks < _MOST_LOOKS,
         "slow": checking and looks >= _MOST_LOOKS,
         "looks": looks,
+        "morning": morning,
         "reachable": reachable,
         "total": total,
         **_coverage(registry, household.municipality_code),
@@ -144,6 +152,17 @@ def _is_being_checked(session: Session, actor: Actor) -> bool:
         Entitlement.announce_on <= clock.today(),
     )
     return session.exec(change.limit(1)).first() is not None or session.exec(fresh.limit(1)).first() is not None
+
+
+def _waits_for_morning(session: Session, actor: Actor) -> bool:
+    """Whether something was found that quiet hours hold back: a family that looks at night is told so."""
+    held = select(Notice.id).where(
+        Notice.household_id == actor.household_id,
+        Notice.state == "planned",
+        Notice.kind == "new_support",
+        Notice.release_at > clock.now(),
+    )
+    return session.exec(held.limit(1)).first() is not None
 
 
 def _own(session: Session, actor: Actor, notice_id: uuid.UUID) -> Notice:

@@ -13,9 +13,13 @@ import app.main
 from app.accounts.sign_in import create_link
 from app.accounts.tables import StaffAccount
 from app.households.profiles import create_household
+from app.insight import funnel
+from app.matching.sweep import drain
+from app.notices.announce import announce
 from app.platform.database import Context, app_session
 from app.platform.identifiers import new_id
 from app.platform.settings import settings
+from app.registry.loading import Registry
 from app.web import assets
 
 SETAGAYA = "131121"
@@ -40,6 +44,29 @@ class Browser:
         assert found, f"no form on the last page: {self.last.text[:300]}"
         self.last = self.client.post(path, data={"_csrf": found[1], **(fields or {})}, **more)
         return self.last
+
+    def form_id(self) -> str:
+        """The id that the entering form on the last page carries."""
+        return re.search(r'name="form_id" value="([^"]+)"', self.last.text)[1]
+
+    def enter_family(self, *, refuse: tuple[str, ...] = (), **fields: object):
+        """Go through both entering pages as a family with a child born on 2026-11-05; return the last answer."""
+        facts = {
+            "municipality": SETAGAYA,
+            "birth-year": "2026",
+            "birth-month": "11",
+            "birth-day": "5",
+            "due-year": "",
+            "due-month": "",
+            "due-day": "",
+            **fields,
+        }
+        self.open("/start")
+        self.send("/start", {**facts, "form_id": self.form_id(), "step": "next"})
+        purposes = ("matching:basic", "matching:income", "matching:disability_health", "matching:school")
+        answers = {purpose: "refused" if purpose in refuse else "given" for purpose in purposes}
+        answers |= {"form_id": self.form_id(), "step": "done"}
+        return self.send("/start/consent", {**facts, **answers}, follow_redirects=False)
 
 
 @pytest.fixture(scope="session")
@@ -101,3 +128,29 @@ def household_link(todoke_environment) -> tuple[uuid.UUID, str]:
         token = create_link(session, municipality_code=SETAGAYA, household_id=household_id, guardian="g1")
         session.commit()
     return household_id, token
+
+
+@pytest.fixture
+def published(published_registry) -> Registry:
+    """The repository's registry, published into this test's database; the clock stands at a morning in November."""
+    return published_registry
+
+
+@pytest.fixture
+def work() -> Callable[[], None]:
+    """Do what the workers would do now: evaluate what changed, plan and release, count."""
+
+    def run() -> None:
+        drain()
+        announce()
+        funnel.count(SETAGAYA)
+
+    return run
+
+
+@pytest.fixture
+def family(browser, published, work) -> Browser:
+    """A browser signed in as a family in 世田谷区 with a newborn, after its first result."""
+    browser.enter_family()
+    work()
+    return browser
