@@ -95,7 +95,7 @@ def todo(session: Session, household_id: uuid.UUID, today: dt.date) -> list[Card
 def all_notices(session: Session, household_id: uuid.UUID, today: dt.date | None = None) -> list[Card]:
     """Return every notice that was told, the newest first; an overview is shown through its items."""
     cards = [card for card, _ in _cards(session, household_id, today)]
-    return sorted(cards, key=lambda card: (card.released_at or dt.datetime.min, card.notice_id), reverse=True)
+    return sorted(cards, key=_newest_last, reverse=True)
 
 
 def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID, now: dt.datetime) -> NoticePage:
@@ -192,6 +192,10 @@ def _choices(content: dict[str, Any]) -> list[tuple[str, str]]:
     return [(choice, words[choice]) for choice in outcome_choices(content.get("programme_kind", ""))]
 
 
+def _newest_last(card: Card) -> tuple[float, uuid.UUID]:
+    return card.released_at.timestamp() if card.released_at else 0.0, card.notice_id
+
+
 def _urgency(days_left: int | None) -> str:
     if days_left is None:
         return "none"
@@ -205,5 +209,5 @@ def _order(card: Card, content: dict[str, Any]) -> tuple[bool, int, int, int]:
 
 
 def _yen(amount_text: str) -> int:
-    digits = "".join(character for character in amount_text.split("〜")[0] if character.isdigit())
+    digits = "".join(character for character in amount_text.partition("〜")[0] if character.isdigit())
     return int(digits) if digits else 0

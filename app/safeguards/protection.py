@@ -8,9 +8,10 @@ from app.accounts.tables import WebSession
 from app.delivery.claim import wait_until_no_live_claim
 from app.delivery.outbox import cancel_queued
 from app.households.protection import raise_protection
-from app.partners.links import live_links_of_household, revoke_link
+from app.partners.links import live_links_of_household
 from app.platform import clock
 from app.platform.database import Context, app_session
+from app.safeguards.linking import end_link
 
 
 def protect(household_id: uuid.UUID, *, by: str, reason: str | None = None) -> bool:
@@ -28,7 +29,7 @@ def protect(household_id: uuid.UUID, *, by: str, reason: str | None = None) -> b
     with app_session(Context(household=household_id)) as session:
         raise_protection(session, household_id, by=by, reason=reason)
         for link in live_links_of_household(session, household_id):
-            revoke_link(session, link, at=clock.now())
+            end_link(session, household_id, link, telling=False)
         open_sessions = select(WebSession).where(
             WebSession.household_id == household_id, col(WebSession.ended_at).is_(None)
         )

@@ -9,9 +9,10 @@ from app.households import consent, contacts
 from app.households.tables import ContactPoint
 from app.notices.planning import CONSENT_WITHDRAWN
 from app.notices.recall import cancel_planned, queued_notices, tell_again
-from app.partners.links import live_links_of_household, revoke_link
-from app.platform import bell, clock
+from app.partners.links import live_links_of_household
+from app.platform import bell
 from app.platform.database import Context, app_session
+from app.safeguards.linking import end_link
 
 _EVERYTHING = "matching:basic"
 _SHARING = "share:partner"
@@ -34,7 +35,7 @@ def withdraw(household_id: uuid.UUID, purposes: Sequence[str] | None, *, by: str
         consent.withdraw(session, household_id, purposes, by=by, via=via)
         if purposes is None or _SHARING in purposes or _EVERYTHING in purposes:
             for link in live_links_of_household(session, household_id):
-                revoke_link(session, link, at=clock.now())
+                end_link(session, household_id, link, telling=True)
         if purposes is None or _EVERYTHING in purposes:
             cancel_planned(session, household_id, CONSENT_WITHDRAWN)
             cancel_queued(session, "consent_withdrawn", household_id=household_id)

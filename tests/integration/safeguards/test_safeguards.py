@@ -38,6 +38,7 @@ def told(published_registry, monkeypatch):
     drain()
     announce()
     assert {row.state for row in deliveries(household_id)} == {"scheduled"}
+    assert events_about_links() == ["link.created"]
     return household_id
 
 
@@ -45,6 +46,12 @@ def deliveries(household_id, **wanted):
     with owner_session() as session:
         rows = session.exec(select(Delivery).where(Delivery.household_id == household_id).order_by(Delivery.id)).all()
     return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
+
+
+def events_about_links():
+    with owner_session() as session:
+        rows = session.exec(select(Delivery).where(Delivery.household_id.is_(None)).order_by(Delivery.id))
+        return [row.event_type for row in rows]
 
 
 def test_withdrawal_cancels_what_is_queued_and_ends_the_app_link(told):
@@ -56,6 +63,7 @@ def test_withdrawal_cancels_what_is_queued_and_ends_the_app_link(told):
         assert live_links_of_household(session, told) == []
         assert session.get_one(Household, told).consent_epoch == 1
         assert {row.state for row in consent.current(session, told).values()} == {"withdrawn"}
+    assert events_about_links() == ["link.created", "link.revoked"]
     with owner_session() as session:
         states = {row.state for row in session.exec(select(Notice).where(Notice.household_id == told))}
     assert "planned" not in states
@@ -97,6 +105,7 @@ def test_protection_silences_everyone_known_before_and_keeps_the_inbox(told):
     with app_session(Context(household=told)) as session:
         assert live_links_of_household(session, told) == []
         assert len(inbox.all_notices(session, told)) >= 4
+    assert events_about_links() == ["link.created"]  # not even the end of the link shows
 
 
 def test_under_protection_only_a_newly_confirmed_contact_hears_and_only_neutral_words(told):
