@@ -25,8 +25,11 @@ from app.partners.endpoints import live_secrets
 from app.partners.tables import PartnerEndpoint
 from app.platform.clock import real_now
 from app.platform.database import Context, app_session
+from app.platform.errors import Misconfigured
 from app.platform.identifiers import new_id
 
+#: Why a row cannot be opened. The first is for good; the others may be put right by an operator or by a new secret.
+CONTENT_UNREADABLE, KEY_MISSING, SECRET_UNREADABLE = "content_unreadable", "key_missing", "secret_unreadable"
 _LIVE: Final = "state IN ('scheduled', 'sending', 'retrying')"
 _LAPSED: Final = "state = 'sending' AND coalesce(lease_until, '-infinity') < clock_timestamp()"
 _COUNTED_UP_TO: Final = 500
@@ -40,7 +43,8 @@ class Claimed:
 
     Attributes:
         token: fences off whoever loses the lease.
-        content: what was sealed in the row; None if it cannot be opened.
+        content: what was sealed in the row; empty if it cannot be opened.
+        unreadable: why it or the endpoint's secret cannot be opened; empty if all is well.
         claimed_at: reading of the monotonic clock just before the claim.
     """
 
@@ -57,7 +61,8 @@ class Claimed:
     contact_point_id: uuid.UUID | None
     endpoint_id: uuid.UUID | None
     claimed_at: float
-    content: Mapping[str, Any] | None = field(repr=False)
+    content: Mapping[str, Any] = field(repr=False)
+    unreadable: str = ""
     address: str = field(default="", repr=False)
     url: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -359,7 +364,7 @@ def _targets(
     targets = {}
     if endpoint_ids:
         for endpoint in session.exec(select(PartnerEndpoint).where(col(PartnerEndpoint.id).in_(endpoint_ids))):
-            with suppress(ValueError):
+            with suppress(ValueError, Misconfigured):
                 targets[endpoint.id] = (endpoint.url, live_secrets(endpoint, real))
     return targets
 
@@ -367,13 +372,18 @@ def _targets(
 def _claimed(
     row: _Row, token: uuid.UUID, real: dt.datetime, claimed_at: float, target: tuple[str, tuple[str, ...]]
 ) -> Claimed:
-    content: Mapping[str, Any] | None
     url, secrets = target
+    content: Mapping[str, Any] = {}
+    address, unreadable = "", ""
     try:
         content = content_of(row["id"], row["message_sealed"])
         address = "" if row["channel"] == "webhook" else address_of(row["id"], row["address_sealed"])
     except ValueError:
-        content, address = None, ""
+        unreadable = CONTENT_UNREADABLE
+    except Misconfigured:
+        unreadable = KEY_MISSING
+    if row["channel"] == "webhook" and not secrets:
+        unreadable = unreadable or SECRET_UNREADABLE
     return Claimed(
         id=row["id"],
         token=token,
@@ -389,6 +399,7 @@ def _claimed(
         endpoint_id=row["endpoint_id"],
         claimed_at=claimed_at,
         content=content,
+        unreadable=unreadable,
         address=address,
         url=url,
         secrets=secrets,

@@ -129,8 +129,9 @@ class Dispatcher:
             self._call(self._close(seconds))
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(5.0)
-            self._database.shutdown(wait=False)
+            self._thread.join()
+            self._database.shutdown()
+            self._loop.close()
 
     def _call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
@@ -213,10 +214,11 @@ class Dispatcher:
 
     async def _attempt(self, row: Claimed, started_at: dt.datetime) -> AttemptResult:
         watch = Stopwatch()
+        if row.unreadable:
+            for_good = row.unreadable == claims.CONTENT_UNREADABLE
+            return watch.result(Outcome.PERMANENT_FAILURE if for_good else Outcome.RETRY, error=row.unreadable)
         try:
             return await self._channels[row.channel].send(outgoing_of(row, started_at))
-        except Unreadable as error:
-            return watch.result(Outcome.PERMANENT_FAILURE, error="unreadable", response_excerpt=str(error))
         except Exception:
             _logger.exception("delivery %s: the %s channel broke", row.id, row.channel)
             return watch.result(Outcome.RETRY, error="internal")
@@ -243,19 +245,9 @@ class Dispatcher:
             await channel.close()
 
 
-class Unreadable(ValueError):
-    """A row cannot be opened, or its endpoint is gone."""
-
-
 def outgoing_of(row: Claimed, attempted_at: dt.datetime) -> OutgoingWebhook | OutgoingEmail | OutgoingLine:
-    """Return what a channel is given for a claimed row.
-
-    Raises:
-        Unreadable: the content or the endpoint's secret could not be opened.
-    """
+    """Return what a channel is given for a claimed row that could be opened."""
     content = row.content
-    if content is None or (row.channel == "webhook" and not row.secrets):
-        raise Unreadable("found content or a secret that cannot be opened; expected the key that sealed it")
     if row.channel == "webhook":
         return OutgoingWebhook(
             delivery_id=row.id,
