@@ -21,8 +21,13 @@ def stored_household(municipality: str = "131121"):
         session.flush()
         session.add(
             HouseholdFact(
-                household_id=household_id, municipality_code=municipality, subject="household",
-                path="household.single_parent", value=True, source="parent", recorded_by="guardian:g1",
+                household_id=household_id,
+                municipality_code=municipality,
+                subject="household",
+                path="household.single_parent",
+                value=True,
+                source="parent",
+                recorded_by="guardian:g1",
             )
         )
         session.commit()
@@ -74,8 +79,13 @@ def test_a_row_cannot_be_written_for_somebody_else(todoke_environment):
     with app_session(Context(household=mine)) as session:
         session.add(
             HouseholdFact(
-                household_id=other, municipality_code="131121", subject="household", path="household.single_parent",
-                value=False, source="parent", recorded_by="guardian:g1",
+                household_id=other,
+                municipality_code="131121",
+                subject="household",
+                path="household.single_parent",
+                value=False,
+                source="parent",
+                recorded_by="guardian:g1",
             )
         )
         with pytest.raises(ProgrammingError, match="row-level security"):
@@ -85,7 +95,10 @@ def test_a_row_cannot_be_written_for_somebody_else(todoke_environment):
 def test_facts_are_append_only(todoke_environment):
     mine = stored_household()
     for statement in ("UPDATE household_facts SET value = 'false'", "DELETE FROM household_facts"):
-        with app_session(Context(household=mine)) as session, pytest.raises(ProgrammingError, match="permission denied"):
+        with (
+            app_session(Context(household=mine)) as session,
+            pytest.raises(ProgrammingError, match="permission denied"),
+        ):
             session.execute(text(statement))
 
 
