@@ -15,7 +15,7 @@ from app.calendar.spans import Span
 from app.rules.columns import NO, UNKNOWN, YES, Rows, Verdicts
 from app.rules.nodes import Candidates, Leaf, Node, bounded
 from app.rules.reading import Reading
-from app.rules.residence import in_area
+from app.rules.residence import lived_in
 
 ENDLESS = np.int64(2**31)
 """How many people a list that was left out might hold."""
@@ -140,9 +140,9 @@ class LivedOn(Leaf):
         table = reading.population.residence
         if self.date_fact is None:
             days = np.broadcast_to(first_of_month(reading.moment.days_of(self.scope)), sets.shape)
-            return in_area(table.codes_on(sets, days), self.area)
+            return lived_in(table.codes_on(sets, days), self.area)
         date = reading.at(self.date_fact, self.scope)
-        verdicts = in_area(table.codes_on(sets, date.values), self.area)
+        verdicts = lived_in(table.codes_on(sets, date.values), self.area)
         if len(table.codes):
             rows = table.covering(sets, date.values)
             verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
@@ -181,11 +181,10 @@ class Resided(Leaf):
         date = None if self.date_fact is None else reading.at(self.date_fact, self.scope)
         days = np.broadcast_to(reading.moment.days_of(self.scope) if date is None else date.values, sets.shape)
         rows = table.covering(sets, days)
-        inside = in_area(table.codes_on(sets, days), self.area)
+        inside = lived_in(table.codes_on(sets, days), self.area)
         long_enough = corresponding_days(table.run_starts(self.area), self.span)[rows] <= days
         verdicts = np.where(inside == YES, np.where(long_enough, YES, NO), inside).astype(np.int8)
-        # Where no interval is known (the country holds everybody), or only that they live there now, since when is open.
-        verdicts[((rows < 0) | table.assumed[rows]) & (inside == YES)] = UNKNOWN
+        verdicts[(rows >= 0) & table.assumed[rows] & (inside == YES)] = UNKNOWN
         if date is not None:
             verdicts[~date.known] = UNKNOWN
         return verdicts

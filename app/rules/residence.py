@@ -99,3 +99,11 @@ def in_area(codes: NDArray[np.int32], area: str) -> NDArray[np.int8]:
     verdicts: NDArray[np.int8] = inside.astype(np.int8) * np.int8(2)
     verdicts[(codes <= UNKNOWN_CODE) & (codes != -number)] = 1
     return verdicts
+
+
+def lived_in(codes: NDArray[np.int32], area: str) -> NDArray[np.int8]:
+    """As ``in_area``, for a stay that must be known: an unknown place may lie outside the country too."""
+    verdicts = in_area(codes, area)
+    if area == NATIONAL:
+        verdicts[codes <= UNKNOWN_CODE] = 1
+    return verdicts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.rules.world import D, ON, answers, rule
+from tests.unit.rules.world import ON, D, answers, rule
 
 PARTIAL = {
     "subtract": [

@@ -79,6 +79,9 @@ CASES = {
         {"resident_on": "month_start", "area": "130001"}, {"municipality": "131121"},
         {"residence": [{"municipality": "141003", "from": "2020-01-01"}, {"municipality": "131121", "from": "2026-11-02"}]},
         {"residence": [{"municipality": "131121", "from": "2026-11-02"}]}),
+    "resided in the country": ({"resided": "1y"}, {"residence": [{"municipality": "131121", "from": "2020-01-01"}]},
+                               {"residence": [{"municipality": "131121", "from": "2026-01-01"}]}, {"municipality": "131121"}),
+    "resident in the country": ({"resident_on": "month_start"}, {"municipality": "131121"}, None, {}),
     "resident in a town on the first of the month": (
         {"resident_on": "month_start", "area": "131121"}, None,
         {"residence": [{"municipality": "131121", "from": "2026-11-02"}]}, {}),
@@ -161,12 +164,18 @@ def test_days_and_weeks_name_days_so_that_both_edges_are_included():
     assert found == ["ineligible", "eligible", "eligible", "ineligible"]
 
 
+CIVIL_SERVANT = {"fact": "guardian.civil_servant", "is": True}
+LOW_INCOME = {"fact": "guardian.income_after_deductions", "under": 100}
+YEARLY = {"income_year": {"switches": "11-01", "uses": "previous_year"}}
+SINGLE = {"fact": "household.single_parent", "is": True}
+SINGLE_PARENT = {"facts": {"single_parent": True}}
+
+
 class TestClaimant:
-    criteria = {"fact": "guardian.civil_servant", "is": True}
 
     def of(self, *guardians):
         people = [{"id": f"g{n}", "facts": facts} for n, facts in enumerate(guardians)]
-        return verdict(self.criteria, {"guardians": people})
+        return verdict(CIVIL_SERVANT, {"guardians": people})
 
     def test_the_highest_income_claims(self):
         low, high = {"income_after_deductions": 1, "civil_servant": True}, {"income_after_deductions": 2, "civil_servant": False}
@@ -184,7 +193,7 @@ class TestClaimant:
         assert self.of({"civil_servant": True}, {"income_after_deductions": 2, "civil_servant": True}) == "eligible"
 
     def test_what_is_missing_is_the_income(self):
-        made = rule(self.criteria)
+        made = rule(CIVIL_SERVANT)
         people = {"guardians": [{"id": "g1", "facts": {"civil_servant": True}},
                                 {"id": "g2", "facts": {"civil_servant": False, "income_after_deductions": 1}}]}
         (missing,) = answers(made, people)["household"].missing
@@ -193,16 +202,13 @@ class TestClaimant:
     def test_inside_a_quantifier_it_is_the_bound_person(self):
         people = {"guardians": [{"id": "g1", "facts": {"civil_servant": False, "claimant": True}},
                                 {"id": "g2", "facts": {"civil_servant": True}}]}
-        assert verdict({"some": "guardian", "where": self.criteria}, people) == "eligible"
+        assert verdict({"some": "guardian", "where": CIVIL_SERVANT}, people) == "eligible"
 
 
 class TestIncomeYear:
-    criteria = {"fact": "guardian.income_after_deductions", "under": 100}
-    more = {"income_year": {"switches": "11-01", "uses": "previous_year"}}
-
     def on(self, day, income):
         people = {"guardians": [{"id": "g", "facts": {"income_after_deductions": income}}]}
-        return verdict(self.criteria, people, on=D(day), **self.more)
+        return verdict(LOW_INCOME, people, on=D(day), **YEARLY)
 
     def test_a_dated_income_counts_in_its_year_only(self):
         income = {"value": 50, "income_year": 2025}
@@ -222,7 +228,7 @@ class TestIncomeYear:
         assert self.on("2026-11-21", {"000000/programme": {"value": 50, "income_year": 2025}}) == "eligible"
 
     def test_a_switch_does_not_cut_the_right_but_asks_again(self):
-        made = rule(self.criteria, **self.more)
+        made = rule(LOW_INCOME, **YEARLY)
         people = {"guardians": [{"id": "g", "facts": {"income_after_deductions": {"value": 50, "income_year": 2025}}}]}
         answer = answers(made, people)["household"]
         assert answer.eligible_from == D("2026-11-01")
@@ -231,30 +237,27 @@ class TestIncomeYear:
 
 
 class TestArea:
-    criteria = {"fact": "household.single_parent", "is": True}
-    single = {"facts": {"single_parent": True}}
-
     @pytest.mark.parametrize(("area", "town", "expected"), [
         ("000000", None, "eligible"), ("130001", "131121", "eligible"), ("130001", "141003", "ineligible"),
         ("130001", None, "undetermined"), ("131121", "131121", "eligible"), ("131121", "131130", "ineligible"),
         ("131121", None, "undetermined"),
     ])
     def test_areas(self, area, town, expected):
-        document = {**self.single, **({"municipality": town} if town else {})}
-        assert verdict(self.criteria, document, municipality=area) == expected
+        document = {**SINGLE_PARENT, **({"municipality": town} if town else {})}
+        assert verdict(SINGLE, document, municipality=area) == expected
 
     def test_an_unknown_town_is_one_question(self):
         from app.rules.inquiry import answers_on
-        book = rulebook(rule(self.criteria), rule(self.criteria, municipality="131121"))
-        (found,) = answers_on(book, population(self.single), D("2026-11-21"))
+        book = rulebook(rule(SINGLE), rule(SINGLE, municipality="131121"))
+        (found,) = answers_on(book, population(SINGLE_PARENT), D("2026-11-21"))
         assert [answer.programme for answer in found.answers] == ["000000/programme"]
         assert found.municipality_open
 
     def test_a_programme_replaced_in_a_town(self):
         from app.rules.evaluate import Rulebook, evaluate
         from tests.unit.rules.world import CATALOGUE, PARAMETERS
-        book = Rulebook.compile([rule(self.criteria)], CATALOGUE, PARAMETERS, {"000000/programme": ["131172"]})
-        people = population({**self.single, "municipality": "131172"}, {**self.single, "municipality": "131121"}, self.single)
+        book = Rulebook.compile([rule(SINGLE)], CATALOGUE, PARAMETERS, {"000000/programme": ["131172"]})
+        people = population({**SINGLE_PARENT, "municipality": "131172"}, {**SINGLE_PARENT, "municipality": "131121"}, SINGLE_PARENT)
         assert list(evaluate(book, people, D("2026-11-21"))["000000/programme"]) == [0, 2, 2]
 
     def test_where_a_child_lives_is_the_childs_own(self):

@@ -10,7 +10,7 @@ from app.rules.evaluate import compile_rule
 from app.rules.explain import lines
 from app.rules.lint import lint
 from app.rules.read_back import read_back, read_back_text
-from tests.unit.rules.world import CATALOGUE, D, ON, PARAMETERS, answers, phrases, population, rule, rulebook
+from tests.unit.rules.world import CATALOGUE, ON, PARAMETERS, D, answers, phrases, population, rule, rulebook
 
 SINGLE = {"fact": "household.single_parent", "is": True}
 ASSISTED = {"fact": "household.public_assistance", "is": True}

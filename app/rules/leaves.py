@@ -1,0 +1,204 @@
+"""The leaves of the criteria tree: each tests one thing. ``criteria`` joins them to trees."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from app.rules.documents import Day, Document, MonthDay, SpanText, TextField
+from app.rules.municipality_code import MunicipalityCode
+
+Path = TypeVar("Path", bound=str)
+Literals = bool | int | str
+
+
+class ParameterRef(Document):
+    """A dated parameter; ``by`` names the fact that chooses the row of a table."""
+
+    parameter: str
+    by: str | None = None
+
+
+class FactTest(Document, Generic[Path]):
+    """Compare a fact with literals, a dated parameter, or (a date) with a fixed range, both ends included."""
+
+    fact: Path
+    is_: Annotated[Literals | None, Field(alias="is")] = None
+    in_: Annotated[tuple[Literals, ...] | None, Field(alias="in", min_length=1)] = None
+    at_least: int | ParameterRef | None = None
+    over: int | ParameterRef | None = None
+    at_most: int | ParameterRef | None = None
+    under: int | ParameterRef | None = None
+    from_: Annotated[Day | None, Field(alias="from")] = None
+    until: Day | None = None
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> FactTest[Path]:
+        bounds = [self.at_least, self.over, self.at_most, self.under]
+        kinds = [
+            self.is_ is not None,
+            self.in_ is not None,
+            any(bound is not None for bound in bounds),
+            self.from_ is not None or self.until is not None,
+        ]
+        if sum(kinds) != 1:
+            raise ValueError("expected one comparison: is, in, at_least/over/at_most/under, or from/until")
+        if (self.at_least is not None and self.over is not None) or (
+            self.at_most is not None and self.under is not None
+        ):
+            raise ValueError("expected one lower and one upper bound at most")
+        if self.from_ is not None and self.until is not None and self.until < self.from_:
+            raise ValueError(f"expected until on or after from: found {self.from_} … {self.until}")
+        self._not_empty()
+        return self
+
+    def _not_empty(self) -> None:
+        low = self.at_least if isinstance(self.at_least, int) else self.over + 1 if isinstance(self.over, int) else None
+        high = (
+            self.at_most if isinstance(self.at_most, int) else self.under - 1 if isinstance(self.under, int) else None
+        )
+        if low is not None and high is not None and high < low:
+            raise ValueError(f"expected a range that holds at least one number: found {low} … {high}")
+
+
+class Reckoning(Document):
+    """How the law counts the edges of a window; the defaults are written at ``Within``."""
+
+    from_: Annotated[Literal["birthday", "reached"] | None, Field(alias="from")] = None
+    until: Literal["birthday", "reached", "until_reached", "included"] | None = None
+
+
+class Within(Document, Generic[Path]):
+    """The day lies in a window counted from a date; both edges are included.
+
+    B is the corresponding day (the day after the month's end where the month lacks it). First day: ``birthday`` → B,
+    ``reached`` → B − 1. Last day: ``birthday`` (n歳未満) → B − 1, ``reached`` (至るまで) → B − 1,
+    ``until_reached`` (…に達する日の前日まで) → B − 2, ``included`` → B. Years and months default to ``birthday``;
+    weeks and days name days, so that their last day defaults to ``included`` (RSV: -84d … -22d).
+    ``until_end_of`` then runs on to the end of that month, or to the next 31 March.
+
+    Basis: 年齢計算ニ関スル法律; 民法 143条.
+    """
+
+    within: Path
+    from_: Annotated[SpanText | None, Field(alias="from")] = None
+    until: SpanText | None = None
+    reckoning: Reckoning = Reckoning()
+    until_end_of: Literal["month", "school_year"] | None = None
+
+    @model_validator(mode="after")
+    def _not_reversed(self) -> Within[Path]:
+        if self.from_ is None and self.until is None:
+            raise ValueError("expected from, until, or both")
+        if self.until is None and self.until_end_of is not None:
+            raise ValueError("expected until wherever until_end_of is given")
+        if self.from_ is not None and self.until is not None:
+            opens = self.from_.months * 28 + self.from_.days
+            closes = self.until.months * 31 + self.until.days
+            same_unit = self.from_.in_days == self.until.in_days
+            reversed_ = (self.until.months, self.until.days) < (self.from_.months, self.from_.days)
+            if (same_unit and reversed_) or closes < opens or (self.from_ == self.until and not self._one_day()):
+                raise ValueError(f"expected a window that holds a day: found {self.from_} … {self.until}")
+        return self
+
+    def _one_day(self) -> bool:
+        return (
+            self.until_end_of is not None
+            or self.until_reckoning == "included"
+            or (self.until_reckoning in ("birthday", "reached") and self.from_reckoning == "reached")
+        )
+
+    @property
+    def from_reckoning(self) -> str:
+        """The reckoning of the first day with its default."""
+        return self.reckoning.from_ or "birthday"
+
+    @property
+    def until_reckoning(self) -> str:
+        """The reckoning of the last day with its default."""
+        return self.reckoning.until or ("included" if self.until is not None and self.until.in_days else "birthday")
+
+
+class FiscalYearEnd(Document, Generic[Path]):
+    """Until the first 31 March on or after the day an age is reached (…に達する日以後の最初の3月31日まで).
+
+    Opens on the date itself; with ``from_age`` on the 1 April after the fiscal year end of that age.
+    """
+
+    fiscal_year_end: Path
+    of_age: Annotated[int, Field(ge=0, le=120)]
+    from_age: Annotated[int | None, Field(ge=0, le=120)] = None
+
+    @model_validator(mode="after")
+    def _not_reversed(self) -> FiscalYearEnd[Path]:
+        if self.from_age is not None and self.from_age >= self.of_age:
+            raise ValueError(f"expected from_age below of_age: found {self.from_age} and {self.of_age}")
+        return self
+
+
+class DateRange(Document):
+    """A range of days, both included; one end may be open."""
+
+    from_: Annotated[Day | None, Field(alias="from")] = None
+    until: Day | None = None
+
+    @model_validator(mode="after")
+    def _not_reversed(self) -> DateRange:
+        if self.from_ is None and self.until is None:
+            raise ValueError("expected from, until, or both")
+        if self.from_ is not None and self.until is not None and self.until < self.from_:
+            raise ValueError(f"expected until on or after from: found {self.from_} … {self.until}")
+        return self
+
+
+class On(Document):
+    """The right itself exists only in these days."""
+
+    on: DateRange
+
+
+class YearlyRange(Document):
+    """A season, both days included; it may run over the new year."""
+
+    from_: Annotated[MonthDay, Field(alias="from")]
+    until: MonthDay
+
+
+class EachYear(Document):
+    """The right exists each year in this season only."""
+
+    each_year: YearlyRange
+
+
+class Judgement(Document):
+    """A human decides: never known to the machine."""
+
+    judgement: TextField
+
+
+class Resided(Document):
+    """Has lived without a break in the programme's area for at least this long, on the day or on a date fact."""
+
+    resided: SpanText
+    by: str | None = None
+    area: MunicipalityCode | None = None
+
+
+class ResidentOn(Document):
+    """Lived in the programme's area on a date fact, or on the first day of the month."""
+
+    resident_on: str
+    area: MunicipalityCode | None = None
+
+
+class Receives(Document):
+    """The household already receives another programme (its id, or ``CODE/id``)."""
+
+    receives: str
+
+
+class ReceivedElsewhere(Document):
+    """Another municipality has already paid this programme (or a named one)."""
+
+    received_elsewhere: str
