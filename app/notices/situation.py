@@ -59,11 +59,11 @@ class Situation:
 def read_situations(session: Session, household_ids: Collection[uuid.UUID]) -> list[Situation]:
     """Read the situations of households of one municipality, in the order of their ids, and lock their gates.
 
-    The lock (FOR SHARE) makes a withdrawal that is under way come before or after, never in between.
+    The lock makes a withdrawal or another planner of the same household come before or after, never in between.
     """
     ids = sorted(household_ids)
     households = session.exec(
-        select(Household).where(col(Household.id).in_(ids)).order_by(col(Household.id)).with_for_update(read=True)
+        select(Household).where(col(Household.id).in_(ids)).order_by(col(Household.id)).with_for_update(key_share=True)
     ).all()
     documents = {row.household_id: row.document for row in _rows(session, HouseholdDocument, ids)}
     entitlements = _by_household(session, Entitlement, ids)
