@@ -23,6 +23,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+from app.faces.parent import contact_pages, entering_pages, sign_in_pages
 from app.insight import funnel
 from app.main import create_app
 from app.matching.sweep import drain
@@ -33,6 +34,7 @@ from app.platform.settings import PROJECT_DIRECTORY, settings
 from app.registry.loading import Registry, load_registry
 from app.registry.versions import publish
 from app.web import assets
+from app.web.rate_limits import RateLimit
 
 CACHE = PROJECT_DIRECTORY / ".cache" / "browser"
 PACKED = PROJECT_DIRECTORY / "node_modules" / "@sparticuz" / "chromium" / "bin"
@@ -221,3 +223,12 @@ def watch(chromium, address) -> Iterator[Callable[..., Watched]]:
     yield make
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(autouse=True)
+def no_limits_of_earlier_tests() -> None:
+    """Every test starts as if nobody had tried anything yet."""
+    for module in (entering_pages, sign_in_pages, contact_pages):
+        for limit in vars(module).values():
+            if isinstance(limit, RateLimit):
+                limit._tries.clear()

@@ -95,7 +95,9 @@ def _store(request: Request, family: FamilyForm, form_id: str, answers: dict[str
         session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": str(household_id)})
         known = session.get(Household, household_id)
         if known is None:
-            create_household(session, family.document({}), source="parent", by=by, household_id=household_id)
+            create_household(
+                session, family.document({}, _municipalities()), source="parent", by=by, household_id=household_id
+            )
             for state, record in (("given", consent.give), ("refused", consent.refuse)):
                 purposes = [purpose for purpose, answer in answers.items() if answer == state]
                 record(session, household_id, purposes, language="ja", by=by, source="start page")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
+from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -45,50 +46,50 @@ def family(request: Request, actor: Household) -> Response:
 def edit_family(request: Request, actor: Household) -> Response:
     """Show the form with what is stored."""
     with app_session(actor.context) as session:
+        known = registry_now(session).municipalities
         stored = read_document(session, actor.household_id)
-    return _form_page(request, actor, family_form_of(stored.document), stored.version)
+    return _form_page(request, actor, family_form_of(stored.document, known), stored.version)
 
 
 @router.post("/family/edit")
 def save_family(request: Request, actor: Household, form: Submitted) -> Response:
     """Save the form, unless another one was saved since it was opened: then show both."""
-    given = read_family_form(form)
-    version = int(str(form.get("version", "0"))) if str(form.get("version", "0")).isdecimal() else 0
+    given, version = read_family_form(form), str(form.get("version", ""))
     if form.get("step") == "more" and len(given.births) < MOST_PEOPLE:
         given.births.append(DateParts())
         return _form_page(request, actor, given, version)
     with app_session(actor.context) as session:
-        if not given.check(registry_now(session).municipalities, clock.today()):
+        known = registry_now(session).municipalities
+        if not given.check(known, clock.today()):
             return _form_page(request, actor, given, version, status=422)
         stored = read_document(session, actor.household_id)
-        wanted = given.document(stored.document)
-        if stored.version != version and _same_answers(wanted, stored.document):
+        wanted = given.document(stored.document, known)
+        if _same_answers(wanted, stored.document):
             return see_other(request, "/family?done=saved")
-        if stored.version != version:
-            return _form_page(request, actor, given, stored.version, status=409, newer=family_form_of(stored.document))
-        try:
-            save_document(
-                session,
-                actor.household_id,
-                wanted,
-                expected_version=stored.version,
-                source="parent",
-                by=actor.name,
-            )
-        except Conflict:
-            session.rollback()
-            stored = read_document(session, actor.household_id)
-            return _form_page(request, actor, given, stored.version, status=409, newer=family_form_of(stored.document))
-        session.commit()
-    bell.ring(bell.MATCH)
-    return see_other(request, "/family?done=saved")
+        if str(stored.version) == version and _save(session, actor, wanted, stored.version):
+            bell.ring(bell.MATCH)
+            return see_other(request, "/family?done=saved")
+        stored = read_document(session, actor.household_id)
+    newer = family_form_of(stored.document, known)
+    return _form_page(request, actor, given, stored.version, status=409, newer=newer)
+
+
+def _save(session: Session, actor: Actor, wanted: dict[str, Any], version: int) -> bool:
+    """Save and commit; False where somebody saved another version in this very moment."""
+    try:
+        save_document(session, actor.household_id, wanted, expected_version=version, source="parent", by=actor.name)
+    except Conflict:
+        session.rollback()
+        return False
+    session.commit()
+    return True
 
 
 def _form_page(
     request: Request,
     actor: Actor,
     family: FamilyForm,
-    version: int,
+    version: int | str,
     status: int = 200,
     newer: FamilyForm | None = None,
 ) -> Response:

@@ -83,12 +83,16 @@ class FamilyForm:
             self.errors["birth-0"] = phrase("error.child_or_pregnancy")
         return not self.errors
 
-    def document(self, before: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the household document with this form's answers in place of the earlier ones; call after `check`."""
+    def document(self, before: Mapping[str, Any], municipalities: Municipalities) -> dict[str, Any]:
+        """Return the household document with this form's answers in place of the earlier ones; call after `check`.
+
+        A municipality that the registry does not know stays as it was told, as long as その他 stays chosen.
+        """
         document = dict(before)
-        document.pop("municipality", None)
         if self.municipality != OUTSIDE:
             document["municipality"] = self.municipality
+        elif document.get("municipality") in municipalities:
+            del document["municipality"]
         document.setdefault("guardians", [{"id": "g1"}])
         document["children"] = _people(self.births, self.child_ids, before.get("children"), "birth_date")
         document["pregnancies"] = _people(self.dues, self.pregnancy_ids, before.get("pregnancies"), "due_date")
@@ -117,11 +121,12 @@ def read_family_form(form: FormData) -> FamilyForm:
     )
 
 
-def family_form_of(document: Mapping[str, Any]) -> FamilyForm:
+def family_form_of(document: Mapping[str, Any], municipalities: Municipalities) -> FamilyForm:
     """Return the form as it shows a stored household."""
+    home = document.get("municipality", "")
     children, pregnancies = document.get("children") or [], document.get("pregnancies") or []
     return FamilyForm(
-        municipality=document.get("municipality", OUTSIDE),
+        municipality=home if home in municipalities else OUTSIDE,
         births=[_stored(person.get("birth_date")) for person in children] or [DateParts()],
         child_ids=[person["id"] for person in children],
         dues=[_stored(person.get("due_date")) for person in pregnancies] or [DateParts()],

@@ -40,10 +40,10 @@ def next_question(request: Request, actor: Household, after: str = "") -> Respon
 def ask(request: Request, actor: Household, key: str) -> Response:
     """Show one question, or first the consent under which its answer would be used."""
     with app_session(actor.context) as session:
-        question, version, given = _find(session, actor, key)
+        question, _, given = _find(session, actor, key)
     if question.consent != "given":
         return _consent_page(request, question)
-    return _question_page(request, question, version, given)
+    return _question_page(request, question, given)
 
 
 @router.post("/questions/{key}/consent")
@@ -69,7 +69,7 @@ def answer(request: Request, actor: Household, key: str, form: Submitted) -> Res
         try:
             value = questions.read_answer(question, form, clock.today())
         except questions.UnreadableAnswer as problem:
-            return _question_page(request, question, version, given, typed=form, error=phrase(problem.key), status=422)
+            return _question_page(request, question, given, typed=form, error=phrase(problem.key), status=422)
         document = questions.with_answer(question, questions.stored_document(session, actor).document, value)
         try:
             save_document(
@@ -78,7 +78,7 @@ def answer(request: Request, actor: Household, key: str, form: Submitted) -> Res
         except (Conflict, InvalidInput) as problem:
             session.rollback()
             error = phrase("error.stale" if isinstance(problem, Conflict) else "error.other")
-            return _question_page(request, question, version, given, typed=form, error=error, status=409)
+            return _question_page(request, question, given, typed=form, error=error, status=409)
         session.commit()
     bell.ring(bell.MATCH)
     if form.get("from") == "family":
@@ -105,7 +105,6 @@ def _consent_page(request: Request, question: Question) -> Response:
 def _question_page(
     request: Request,
     question: Question,
-    version: int,
     given: object,
     *,
     typed: object = None,
@@ -120,7 +119,6 @@ def _question_page(
         given=given,
         typed=typed or {},
         error=error,
-        version=version,
         years=questions.income_years(clock.today()),
         came_from=request.query_params.get("from", ""),
     )

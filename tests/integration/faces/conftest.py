@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 import app.main
 from app.accounts.sign_in import create_link
 from app.accounts.tables import StaffAccount
+from app.faces.parent import contact_pages, entering_pages, sign_in_pages
 from app.households.profiles import create_household
 from app.insight import funnel
 from app.matching.sweep import drain
@@ -21,6 +22,7 @@ from app.platform.identifiers import new_id
 from app.platform.settings import settings
 from app.registry.loading import Registry
 from app.web import assets
+from app.web.rate_limits import RateLimit
 
 SETAGAYA = "131121"
 
@@ -154,3 +156,12 @@ def family(browser, published, work) -> Browser:
     browser.enter_family()
     work()
     return browser
+
+
+@pytest.fixture(autouse=True)
+def no_limits_of_earlier_tests() -> None:
+    """Every test starts as if nobody had tried anything yet."""
+    for module in (entering_pages, sign_in_pages, contact_pages):
+        for limit in vars(module).values():
+            if isinstance(limit, RateLimit):
+                limit._tries.clear()

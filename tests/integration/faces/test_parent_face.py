@@ -239,6 +239,22 @@ def test_a_form_filled_in_beside_another_loses_nothing(family):
     assert len(facts) == 3, "every change is a fact of its own, and nothing was recorded twice"
 
 
+def test_a_town_that_the_registry_does_not_know_is_kept(browser, published, work):
+    browser.enter_family(municipality="other")
+    with owner_session() as session:
+        session.execute(text("""UPDATE household_documents SET document = document || '{"municipality": "011002"}'"""))
+        session.commit()
+    page = browser.open("/family/edit")
+    version = re.search(r'name="version" value="(\d+)"', page.text)[1]
+    browser.send("/family/edit", {**EDIT, "municipality": "other", "birth-day": "7", "version": version})
+    assert "2026年11月7日" in browser.last.text
+    assert rows("SELECT document ->> 'municipality' FROM household_documents") == [("011002",)]
+    browser.send("/family/edit", {**EDIT, "birth-day": "7", "version": str(int(version) + 1)}, page="/family/edit")
+    assert rows("SELECT document ->> 'municipality', municipality_code FROM household_documents") == [
+        (SETAGAYA, SETAGAYA)
+    ]
+
+
 # ---- consent and contacts -------------------------------------------------------------------------------------------
 
 
