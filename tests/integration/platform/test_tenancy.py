@@ -10,6 +10,7 @@ from app.households.tables import Household, HouseholdFact
 from app.platform.database import Context, app_session, engine_for, owner_session, worker_session
 from app.platform.errors import Misconfigured
 from app.platform.identifiers import new_id
+from app.platform.settings import PROJECT_DIRECTORY
 
 PUBLIC = {"alembic_version", "municipalities", "parameters", "partners"}
 
@@ -125,3 +126,53 @@ def test_context_ends_with_its_transaction(todoke_environment):
         session.commit()
     with app_session() as session:
         assert session.exec(select(Household)).all() == []
+
+
+def test_the_matrix_in_the_privacy_document_is_what_the_migration_says(todoke_environment):
+    lines = (PROJECT_DIRECTORY / "docs" / "privacy.md").read_text(encoding="utf-8").splitlines()
+    documented = {}
+    for line in lines:
+        if line.startswith("| `"):
+            name, app_sees, worker_sees, rights = (cell.strip() for cell in line.strip("|").split("|"))
+            documented[name.strip("`")] = (app_sees, worker_sees, rights)
+    with owner_session() as session:
+        policies = session.execute(
+            text("SELECT tablename, policyname, qual FROM pg_policies WHERE policyname <> 'owner_all'")
+        ).all()
+        granted = session.execute(
+            text(
+                "SELECT table_name, grantee, string_agg(privilege_type, ',') FROM information_schema.role_table_grants"
+                " WHERE grantee IN ('todoke_app', 'todoke_worker') GROUP BY 1, 2"
+            )
+        ).all()
+    found = {(table, name): qual for table, name, qual in policies}
+    rights = {(table, role): set(kinds.split(",")) for table, role, kinds in granted}
+    assert {table for table, _ in found} == set(documented)
+    for table, (app_sees, worker_sees, allowed) in documented.items():
+        assert words_of(found[table, "app_rows"]) == set(app_sees.split(", ")), table
+        assert words_of(found[table, "worker_rows"]) == set(worker_sees.split(", ")), table
+        expected = (
+            {"SELECT"} | ({"INSERT"} if "insert" in allowed else set()) | ({"UPDATE"} if "update" in allowed else set())
+        )
+        assert rights[table, "todoke_app"] == expected, table
+        deletes = {"DELETE"} if "worker also deletes" in allowed else set()
+        assert rights[table, "todoke_worker"] == expected | deletes, table
+
+
+def words_of(qual: str) -> set[str]:
+    """What a policy's condition says, in the words of the document."""
+    if qual in ("true", "false"):
+        return {"all" if qual == "true" else "none"}
+    found = set()
+    if "todoke_household()" in qual:
+        found.add("own household")
+    if "todoke_partner()" in qual:
+        found.add("own partner")
+    if "todoke_municipality()" in qual:
+        if "staff_id IS NOT NULL" in qual:
+            found.add("staff of the municipality in context")
+        elif "household_id IS NULL" in qual:
+            found.add("programmes of the municipality in context")
+        else:
+            found.add("municipality in context")
+    return found
