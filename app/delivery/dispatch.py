@@ -46,7 +46,7 @@ SOCKETS: Final = {"webhook": 400, "email": 8, "line": 20}
 _WINDOW_SECONDS: Final = 30.0
 _TURN_SECONDS: Final = 0.1
 _NEXT_CLAIM_AFTER: Final = 100
-_LEAVE_AFTER_SECONDS: Final = 0.5
+_LEAVE_AFTER_SECONDS: Final = 1.0
 _UNSENT_LIMIT_SECONDS: Final = 1.0
 
 
@@ -143,9 +143,10 @@ class Dispatcher:
         self._summary = Summary()
         started = last_useful = time.monotonic()
         while not self._closing and time.monotonic() - started < self._options.window_seconds:
+            ended = len(self._finished)
             claimed = await self._turn_over(claim=True)
             now = time.monotonic()
-            if claimed:
+            if claimed or ended:
                 last_useful = now
             elif not self._busy() or now - last_useful > _LEAVE_AFTER_SECONDS:
                 break

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import redis
 from sqlalchemy import text
+from sqlmodel import select
 
 from app.delivery.channels.webhook import WebhookChannel
 from app.delivery.dispatch import Dispatcher, Options, channels_from_settings
-from app.delivery.outbox import EmailMessage, Gate, LineMessage, WebhookMessage, enqueue_all
+from app.delivery.outbox import EmailMessage, Gate, Lane, LineMessage, WebhookMessage, enqueue_all
 from app.delivery.tables import Delivery, DeliveryAttempt
 from app.households.tables import Household
 from app.partners.signing import new_secret
@@ -99,7 +100,7 @@ class World:
             "event_id": f"mail_{number}",
             "event_type": "notice.mail",
             "due_at": clock.now(),
-            "lane": "notice",
+            "lane": Lane.NOTICE,
             "gate": gate,
             "address": f"guardian{number}@example.jp",
             "subject": "新しいお知らせがあります",
@@ -107,13 +108,9 @@ class World:
             "html": "<p>サインインして確かめてください。</p>",
             "composed_at": clock.now(),
         }
-        from app.delivery.outbox import Lane
-
-        return EmailMessage(**{**values, **changes, "lane": Lane(str((values | changes)["lane"]))})
+        return EmailMessage(**values | changes)
 
     def line(self, gate: Gate | None = None, **changes) -> LineMessage:
-        from app.delivery.outbox import Lane
-
         number = next(_numbers)
         values = {
             "dedupe_key": f"test/{number}",
@@ -149,7 +146,7 @@ class World:
         command = [sys.executable, "-m", "celery", "-A", "workers.celery_app", "worker", "-Q", "delivery,work", "-B"]
         command += ["--concurrency", "1", "--loglevel", "WARNING", *arguments]
         environment = {**os.environ, "PYTHONWARNINGS": "default"}
-        process = subprocess.Popen(command, cwd=PROJECT, env=environment, start_new_session=True)  # fmt: skip
+        process = subprocess.Popen(command, cwd=PROJECT, env=environment, start_new_session=True)
         try:
             yield process
         finally:
@@ -168,8 +165,6 @@ class World:
             return session.get(Delivery, delivery_id)
 
     def attempts(self, delivery_id) -> list[DeliveryAttempt]:
-        from sqlmodel import select
-
         with worker_session() as session:
             found = session.exec(select(DeliveryAttempt).where(DeliveryAttempt.delivery_id == delivery_id))
             return sorted(found, key=lambda attempt: attempt.number)

