@@ -1,7 +1,6 @@
 """The partner portal in Chromium: on a phone and on a desk, by axe's rules, without a script error."""
 
 import re
-import shutil
 import socket
 import threading
 import time
@@ -10,7 +9,6 @@ import uuid
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from app.accounts.sign_in import create_link
 from app.delivery.log import delivery_by_id
@@ -55,14 +53,6 @@ def sign_in_path(address):
         token = create_link(session, partner_id=partner_id)
         session.commit()
     return f"/partner/sign-in/{token}"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        yield browser
-        browser.close()
 
 
 def look_at(page, name, problems, directory):
