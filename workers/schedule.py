@@ -5,7 +5,7 @@ from typing import Any, Final
 from app.platform import bell
 from app.platform.settings import settings
 
-_SWEEP_SECONDS: Final = 5.0
+_MATCH_SECONDS: Final = 5.0
 _DAY_SECONDS: Final = 60.0
 """How soon after midnight a right that begins that day is seen; the look-up is by index and evaluates nobody."""
 
@@ -15,8 +15,8 @@ def _every(seconds: float, task: str, queue: str) -> dict[str, Any]:
 
 
 SCHEDULE: Final[dict[str, dict[str, Any]]] = {
-    "sweep": _every(_SWEEP_SECONDS, bell.SWEEP, bell.DELIVERY_QUEUE),
-    "match": _every(_SWEEP_SECONDS, bell.MATCH, bell.WORK_QUEUE),
+    "sweep": _every(settings().delivery.sweep_seconds, bell.SWEEP, bell.DELIVERY_QUEUE),
+    "match": _every(_MATCH_SECONDS, bell.MATCH, bell.WORK_QUEUE),
     "announce": _every(_DAY_SECONDS, bell.ANNOUNCE, bell.WORK_QUEUE),
     "release": _every(_DAY_SECONDS, bell.RELEASE, bell.WORK_QUEUE),
 }
