@@ -8,7 +8,7 @@ from typing import Any
 
 from app.calendar.day_numbers import number_of
 from app.rules.columns import NO, UNKNOWN, YES
-from app.rules.nodes import Compared, Everywhere, Open, Window, limits
+from app.rules.nodes import Compared, Everywhere, Group, Negation, Open, Window, limits
 from app.rules.phrases import Phrases, condition, days_in_words
 from app.rules.reading import Reading
 from app.rules.trace import Trace, decisive, only_by_judgement
@@ -121,14 +121,19 @@ def _beside_limit(node: Compared, text: str, traced: Trace, reading: Reading, ph
 
 
 def deciding(traced: Trace) -> Trace:
-    """The one test that says most: the first that fails, or for a right the first that runs in time."""
+    """The first test that fails (or, for a right, holds)."""
     if not traced.parts or any(part.person for part in traced.parts):
         return traced
     same = [part for part in traced.parts if part.verdict == traced.verdict] or list(traced.parts)
-    if traced.verdict == YES:
-        found = [deciding(part) for part in same]
-        return next((part for part in found if isinstance(part.node, Window)), found[0])
     return deciding(same[0])
+
+
+def grounds(traced: Trace) -> list[Trace]:
+    """The tests a right rests on, in the order of the rule; of alternatives the first that holds."""
+    if isinstance(traced.node, Group) and traced.parts:
+        holding = [part for part in traced.parts if part.verdict == YES]
+        return [ground for part in (holding[:1] if traced.node.largest else holding) for ground in grounds(part)]
+    return [] if isinstance(traced.node, Negation) else [traced]
 
 
 def reason(traced: Trace, phrases: Phrases, reading: Reading, stale: bool = False) -> str:
@@ -141,12 +146,32 @@ def reason(traced: Trace, phrases: Phrases, reading: Reading, stale: bool = Fals
     if traced.verdict == UNKNOWN:
         labels = [phrases.label(missing.fact) for missing in decisive(traced)]
         return phrases.say("reason_undetermined", facts=phrases.join(list(dict.fromkeys(labels))[:3]))
-    leaf = deciding(traced)
     if traced.verdict == NO:
+        leaf = deciding(traced)
         if isinstance(leaf.node, Everywhere):
             return phrases.say("reason_area")
         return phrases.say("reason_ineligible", condition=_with_days(leaf, reading, phrases))
-    return phrases.say("reason_eligible", condition=_with_days(leaf, reading, phrases))
+    said = [text for leaf in grounds(traced) if (text := _ground(leaf, reading, phrases)) is not None]
+    if not said:
+        said = [_with_days(deciding(traced), reading, phrases)]
+    return phrases.say("reason_eligible" if len(said) == 1 else "reason_eligible_all",
+                       condition=phrases.join(list(dict.fromkeys(said))[:_GROUNDS_SAID], "ground_separator"))
+
+
+_GROUNDS_SAID = 3
+
+
+def _ground(leaf: Trace, reading: Reading, phrases: Phrases) -> str | None:
+    """One ground in a few words; None for what is not worth saying to a family, such as where it lives."""
+    node = leaf.node
+    if isinstance(node, Window) and node.fact and reading.at(node.fact, leaf.kind).known[leaf.row]:
+        return phrases.say("reason_window", fact=phrases.label(node.fact), days=_window_days(node, leaf, reading, phrases))
+    source = node.source
+    if isinstance(node, Compared):
+        return condition(node, phrases) if getattr(source, "is_", None) is None else None
+    if getattr(source, "is_", None) is True:
+        return phrases.label(source.fact)
+    return None
 
 
 def _with_days(leaf: Trace, reading: Reading, phrases: Phrases) -> str:
