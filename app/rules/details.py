@@ -91,14 +91,16 @@ class Detail:
         answer = _with_period(answer, periods, row, self.day, verdict, horizon(self.on))
         if verdict == NO:
             return answer
-        return self._with_claim(self._with_amount(answer, rule, row, reading), rule, row, periods)
+        return self._with_claim(self._with_amount(answer, rule, row, reading, periods), rule, row, periods)
 
     def periods(self, key: str) -> Periods:
         """The household's periods of a programme, from its first version to the horizon."""
         versions = self.rulebook.versions[key]
         return programme_periods(versions, self.population, self.as_of, versions[0].first, horizon(self.on))
 
-    def _with_amount(self, answer: Answer, rule: CompiledRule, row: int, reading: Reading) -> Answer:
+    def _with_amount(
+        self, answer: Answer, rule: CompiledRule, row: int, reading: Reading, periods: Periods
+    ) -> Answer:
         amounts = self.amounts_on(rule, self.day)
         if amounts is None:
             return answer
@@ -107,7 +109,7 @@ class Detail:
         if amounts.open[row]:
             found = [lack for case in rule.cases for lack in self._lacking(case, reading, rule.subject, row)]
             missing = tuple(dict.fromkeys((*missing, *found)))
-        return replace(answer, amount=amount, missing=missing, steps=self._steps(answer, rule, row))
+        return replace(answer, amount=amount, missing=missing, steps=self._steps(rule, row, periods))
 
     @staticmethod
     def _lacking(case: CaseNode, reading: Reading, scope: str, row: int) -> Iterable[Missing]:
@@ -123,10 +125,12 @@ class Detail:
             return []
         return missing_of_term(case.yen, reading, scope, row)
 
-    def _steps(self, answer: Answer, rule: CompiledRule, row: int) -> tuple[tuple[dt.date, AmountAnswer | None], ...]:
-        """The amounts from today on, as far as the right runs: (first day, amount)."""
-        last = number_of(answer.eligible_until) if answer.eligible_until else horizon(self.on)
-        last = min(last, rule.last)
+    def _steps(
+        self, rule: CompiledRule, row: int, periods: Periods
+    ) -> tuple[tuple[dt.date, AmountAnswer | None], ...]:
+        """The amounts from today on, as far as the right (or the open question) runs: (first day, amount)."""
+        current = (periods.row == row) & (periods.first <= self.day) & (self.day <= periods.last)
+        last = min(int(periods.last[current].max(initial=self.day)), rule.last)
         nodes: list[Node] = [node for case in rule.cases if case.when is not None for node in walk(case.when)]
         plan = schedule(nodes, rule, self.population, self.as_of, self.day, last)
         terms = {day for case in rule.cases for day in case.yen.changes(self.day, last)}

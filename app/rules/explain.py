@@ -165,7 +165,8 @@ def _ground(leaf: Trace, reading: Reading, phrases: Phrases) -> str | None:
     """One ground in a few words; None for what is not worth saying to a family, such as where it lives."""
     node = leaf.node
     if isinstance(node, Window) and node.fact and reading.at(node.fact, leaf.kind).known[leaf.row]:
-        return phrases.say("reason_window", fact=phrases.label(node.fact), days=_window_days(node, leaf, reading, phrases))
+        days = _window_days(node, leaf, reading, phrases)
+        return phrases.say("reason_window", fact=phrases.label(node.fact), days=days)
     source = node.source
     if isinstance(node, Compared):
         return condition(node, phrases) if getattr(source, "is_", None) is None else None

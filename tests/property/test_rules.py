@@ -335,6 +335,69 @@ def test_amounts_are_whole_yen_and_bounds_hold_them(document):
                 assert amount.least <= amount.most
 
 
+# ---- every leaf alone, on many households at once ---------------------------------------------------------------
+
+
+def made_up(chance):
+    """A household in which anything may be missing."""
+    document = filled({"children": [{"id": f"c{n}"} for n in range(chance.randint(0, 4))],
+                       "guardians": [{"id": f"g{n}"} for n in range(chance.randint(1, 2))],
+                       "co_residents": [{"id": f"r{n}"} for n in range(chance.randint(0, 2))],
+                       "pregnancies": [{"id": f"p{n}"} for n in range(chance.randint(0, 1))]}, chance, CATALOGUE)
+    for owner in [document, *(person for field in ("children", "guardians", "co_residents", "pregnancies")
+                              for person in document[field])]:
+        for name in list(owner["facts"]):
+            if chance.random() < 0.25:
+                owner["facts"][name] = chance.choice([None, "declined"])
+            elif name == "income_after_deductions" and chance.random() < 0.7:
+                years = chance.sample([2023, 2024, 2025, 2026], chance.randint(1, 2))
+                owner["facts"][name] = [{"value": chance.choice([0, 690_000, 1_199_999, 1_200_000, 3_000_000]),
+                                         "income_year": year} for year in years]
+    for child in document["children"]:
+        child["birth_date"] = (FIRST - dt.timedelta(days=chance.randint(-500, 19 * 365))).isoformat()
+        if chance.random() < 0.15:
+            del child["birth_date"]
+    for pregnancy in document["pregnancies"]:
+        pregnancy["due_date"] = (FIRST + dt.timedelta(days=chance.randint(-100, 600))).isoformat()
+    for field in ("children", "guardians", "co_residents", "pregnancies", "municipality"):
+        if chance.random() < 0.1:
+            del document[field]
+    day, entries = FIRST - dt.timedelta(days=chance.randint(0, 900)), []
+    for _ in range(chance.choice([0, 1, 2, 3])):
+        entries.append({"municipality": chance.choice(["131121", "131130", "141003"]), "from": day.isoformat()})
+        day += dt.timedelta(days=chance.randint(20, 500))
+    return {**document, **({"residence": entries} if entries else {}),
+            **({"receives": {"other": chance.random() < 0.5}} if chance.random() < 0.5 else {})}
+
+
+CHANCE = random.Random(20261124)
+MANY = [made_up(CHANCE) for _ in range(150)]
+FILLED = [filled({**document, "guardians": [{"id": "g0", "facts": dict(document.get("guardians", [{}])[0].get("facts", {}))}],
+                  "children": document.get("children", [{"id": "c0"}])}, CHANCE, CATALOGUE) for document in MANY]
+
+
+@pytest.mark.parametrize("area", ["000000", "131121"])
+@pytest.mark.parametrize("tree", CHILD_RULES, ids=lambda tree: "-".join(map(str, tree))[:40])
+def test_timeline_of_every_leaf_equals_day_by_day(tree, area):
+    book, population = book_of(tree, area), people(MANY)
+    periods = timeline(book, population, FIRST, FIRST + dt.timedelta(days=DAYS - 1))[f"{area}/programme"]
+    rows = population.people["child"].size
+    assert (drawn(periods, rows, FIRST, DAYS) == day_by_day(book, f"{area}/programme", population, FIRST, DAYS)).all()
+
+
+@pytest.mark.parametrize("tree", CHILD_RULES, ids=lambda tree: "-".join(map(str, tree))[:40])
+def test_filling_never_overturns_a_leaf(tree):
+    known = [{**full, "guardians": [{**full["guardians"][0], "facts": {}}]} for full in FILLED]
+    for person in (guardian for document in known for guardian in document["guardians"]):
+        person.pop("birth_date", None)
+    partial = [{**document, "guardians": known[row]["guardians"], "children": document.get("children", [{"id": "c0"}])}
+               for row, document in enumerate(MANY)]
+    book = book_of(tree, income_year=False)
+    before, after = (evaluate(book, people(documents), FIRST)["000000/programme"] for documents in (partial, FILLED))
+    assert len(before) > 200
+    assert ((before == UNKNOWN) | (before == after)).all()
+
+
 values = st.sampled_from([NO, UNKNOWN, YES])
 
 
