@@ -37,10 +37,14 @@ def clear_protection(session: Session, household_id: uuid.UUID, *, by: str, seco
 
 
 def stop_person(session: Session, household_id: uuid.UUID, subject: str, *, reason: str, by: str) -> None:
-    """End every push about one person (death, stillbirth, miscarriage). What is due stays readable."""
+    """End every push about one person (death, stillbirth, miscarriage). What is due stays readable.
+
+    The consent epoch rises, so that what was queued goes out only after it was put together anew without that person.
+    """
     household = _locked(session, household_id)
     if subject not in household.stopped_subjects:
         household.stopped_subjects = [*household.stopped_subjects, subject]
+        household.consent_epoch += 1
         session.add(household)
     session.add(
         PersonStop(

@@ -25,7 +25,7 @@ class Household(SQLModel, table=True):
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
     municipality_code: str = Field(max_length=6, index=True, description="000000 while unknown")
-    consent_epoch: int = Field(default=0, description="raised by every withdrawal; older queued work may not go out")
+    consent_epoch: int = Field(default=0, description="raised by each withdrawal and stop; older work may not go out")
     protected_at: dt.datetime | None = optional_instant()
     stopped_subjects: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))  # type: ignore[call-overload]
     example_name: str | None = Field(default=None, unique=True, description="named example household (demo only)")

@@ -89,12 +89,14 @@ def rights_of(
     Args:
         engine: the compiled registry.
         snapshot: households of one municipality.
-        municipality_code: theirs; programmes that do not cover it, or are replaced there, are left out.
+        municipality_code: theirs; programmes that do not cover it, or are replaced there, are left out, and so are
+            drafts: nobody is told of them, and nobody is asked a question for them.
         today: the day asked.
         programmes: only these (`CODE/id`); None = all that cover the municipality.
     """
     covering = engine.registry.covering(municipality_code)
-    wanted = [key for key in covering if programmes is None or key in programmes]
+    verified = [key for key in covering if engine.registry.programmes[key][-1].certainty == "verified"]
+    wanted = [key for key in verified if programmes is None or key in programmes]
     if not wanted or not snapshot.ids:
         return []
     population = Population.from_documents(snapshot.documents, engine.registry.facts)
@@ -185,6 +187,7 @@ def _right(engine: Engine, household_id: uuid.UUID, period: _Period, answer: Ans
             "occasion": document["occasion"],
             "opens_on": document["opens_on"],
             "counted_on": document["counted_on"],
+            "lapsed_on": document["lapsed_on"],
             "pays_from": document["pays_from"],
             "cost_of_delay": document["cost_of_delay"],
             "take_up": document["take_up"],
@@ -197,6 +200,7 @@ def _right(engine: Engine, household_id: uuid.UUID, period: _Period, answer: Ans
             "judgement_only": answer.only_by_judgement,
             "stale": answer.stale,
             "reason": document["reason"],
+            "checked": list(answer.checked),
         },
     )
 

@@ -16,13 +16,15 @@ from app.households.tables import Household, Outcome
 from app.notices import wording
 from app.notices.planning import OVERVIEW
 from app.notices.tables import Notice
+from app.platform.clock import japan_date
 from app.platform.errors import NotFound
 from app.platform.rendering import phrases
 
 AT_ONCE = 3
 _HURRY_DAYS = 7
 _ENDED = ("superseded", "cancelled", "expired")
-_AS_ON_THE_DAY = ("released", *_ENDED)
+_SHOWN_AT_ONCE = ("new_support", "question")
+"""Kinds that may be read before their push: quiet hours and caps hold back the disturbance, not the page."""
 _MUCH = 10**9
 
 
@@ -69,6 +71,7 @@ class NoticePage:
     how: Sequence[str]
     online_url: str | None
     contact: str
+    checked: Sequence[str]
     check_yourself: Sequence[str]
     source_url: str
     source_title: str
@@ -81,20 +84,25 @@ class NoticePage:
     closing: str
 
 
-def todo(session: Session, household_id: uuid.UUID, today: dt.date) -> list[Card]:
-    """Return at most three cards: what to do now, by legal deadline, then amount, then effort."""
+def todo(session: Session, household_id: uuid.UUID, today: dt.date, guardian: str | None = None) -> list[Card]:
+    """Return at most three cards: what to do now, by legal deadline, then amount, then effort.
+
+    With a guardian, what belongs to the other one leaves no trace.
+    """
     cards = [
         (card, content)
-        for card, content in _cards(session, household_id, today)
+        for card, content in _cards(session, household_id, today, guardian)
         if not card.finished and card.kind == "new_support"
     ]
     cards.sort(key=lambda pair: _order(*pair))
     return [card for card, _ in cards[:AT_ONCE]]
 
 
-def all_notices(session: Session, household_id: uuid.UUID, today: dt.date | None = None) -> list[Card]:
+def all_notices(
+    session: Session, household_id: uuid.UUID, today: dt.date | None = None, guardian: str | None = None
+) -> list[Card]:
     """Return every notice that was told, the newest first; an overview is shown through its items."""
-    cards = [card for card, _ in _cards(session, household_id, today)]
+    cards = [card for card, _ in _cards(session, household_id, today, guardian)]
     return sorted(cards, key=_newest_last, reverse=True)
 
 
@@ -105,13 +113,13 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
         NotFound: no such notice of this household.
     """
     notice = session.get(Notice, notice_id)
-    if notice is None or notice.household_id != household_id or notice.state not in _AS_ON_THE_DAY:
+    if notice is None or notice.household_id != household_id or not _is_shown(notice):
         raise NotFound("there is no such notice in this inbox")
     if notice.read_at is None:
         notice.read_at = now
         session.add(notice)
     outcomes = current_outcomes(session, household_id)
-    today = now.date()
+    today = japan_date(now)
     items = session.exec(
         select(Notice).where(Notice.overview_id == notice.id).order_by(col(Notice.deadline_on).asc().nulls_last())
     ).all()
@@ -126,6 +134,7 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
         how=content.get("how", ()),
         online_url=content.get("online_url"),
         contact=content.get("contact", ""),
+        checked=content.get("checked", ()),
         check_yourself=content.get("check_yourself", ()),
         source_url=content.get("source_url", ""),
         source_title=content.get("source_title", ""),
@@ -139,18 +148,25 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
     )
 
 
-def _cards(session: Session, household_id: uuid.UUID, today: dt.date | None) -> list[tuple[Card, dict[str, Any]]]:
+def _cards(
+    session: Session, household_id: uuid.UUID, today: dt.date | None, guardian: str | None
+) -> list[tuple[Card, dict[str, Any]]]:
     stopped = session.get_one(Household, household_id).stopped_subjects
     outcomes = current_outcomes(session, household_id)
     rows = session.exec(
         select(Notice).where(
             Notice.household_id == household_id,
-            col(Notice.state).in_(_AS_ON_THE_DAY),
             Notice.programme_key != OVERVIEW,
             col(Notice.subject).not_in(stopped),
         )
     )
-    return [(_card(row, outcomes, today), row.content) for row in rows if row.released_at is not None]
+    mine = [row for row in rows if guardian is None or row.guardian in (None, guardian)]
+    return [(_card(row, outcomes, today), row.content) for row in mine if _is_shown(row)]
+
+
+def _is_shown(notice: Notice) -> bool:
+    """Whether a notice stands in the inbox: what was told, and what is planned and may be read already."""
+    return notice.released_at is not None or (notice.state == "planned" and notice.kind in _SHOWN_AT_ONCE)
 
 
 def _card(notice: Notice, outcomes: Sequence[Outcome], today: dt.date | None) -> Card:
@@ -188,8 +204,10 @@ def _outcome_of(notice: Notice, outcomes: Sequence[Outcome]) -> Outcome | None:
 
 
 def _choices(content: dict[str, Any]) -> list[tuple[str, str]]:
-    words = phrases("notices/phrases.ja")["outcome"]
-    return [(choice, words[choice]) for choice in outcome_choices(content.get("programme_kind", ""))]
+    kind = content.get("programme_kind", "")
+    catalogue = phrases("notices/phrases.ja")
+    words = catalogue["outcome"] | catalogue["outcome_of_kind"].get(kind, {})
+    return [(choice, words[choice]) for choice in outcome_choices(kind)]
 
 
 def _newest_last(card: Card) -> tuple[float, uuid.UUID]:

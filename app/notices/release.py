@@ -153,7 +153,7 @@ def _push(situation: Situation, contact: ContactPoint, told: Sequence[Notice], n
     """Compose the day's one message to a contact."""
     household = situation.household
     sections, hidden = _readable_unsigned(situation, told)
-    inbox_url = f"{settings().public_url}/inbox"
+    inbox_url = f"{settings().public_url}/home"
     unsubscribe_url = f"{settings().public_url}/unsubscribe/{unsubscribe_token(household.id, contact.id)}"
     values: dict[str, Any] = {
         "sections": sections,

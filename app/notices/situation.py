@@ -83,7 +83,7 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID]) -> l
             links=links[household.id],
             outcomes=[row for row in outcomes[household.id] if row.undone_at is None],
             notices=notices[household.id],
-            pushes=pushes[household.id],
+            pushes=[row for row in pushes[household.id] if not row.cancelled],
         )
         for household in households
     ]

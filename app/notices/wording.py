@@ -32,6 +32,7 @@ _BLANK: Content = {
     "form_text": "",
     "documents": [],
     "contact": "",
+    "checked": [],
     "check_yourself": [],
     "source_title": "",
     "items": [],
@@ -39,20 +40,20 @@ _BLANK: Content = {
 """What a content says nothing about; the templates may ask for every key."""
 _USABLE_WINDOW = ("vaccination", "checkup")
 _WORTH_SAYING_STEPS = 3
+_LATELY = dt.timedelta(days=90)
+"""How long a missed deadline is worth a word; later it would only be a reproach."""
 
 
 def support_content(programme: Programme, entitlement: Entitlement, subject_text: str, today: dt.date) -> Content:
     """Return the content of a `new_support` notice for one entitlement."""
-    words = phrases("notices/phrases.ja")
     answer = entitlement.answer
     name = programme.name.in_language(LANGUAGE)
     perhaps = entitlement.verdict != "eligible"
-    title = "perhaps" if perhaps else "upcoming" if entitlement.valid_from > today else "new_support"
     return {
         **_BLANK,
         "kind": "new_support",
         "name": name,
-        "title": words["title"][title].format(name=name),
+        "title": _title(programme, perhaps=perhaps, upcoming=entitlement.valid_from > today).format(name=name),
         "verdict_text": _verdict_text(programme, perhaps=perhaps),
         "subject_text": subject_text,
         "reason": str(answer.get("reason", {}).get(LANGUAGE, "")),
@@ -62,7 +63,8 @@ def support_content(programme: Programme, entitlement: Entitlement, subject_text
         "pays_from_text": _pays_from(answer),
         "period_text": _period(entitlement),
         "form_text": answer.get("form") or "",
-        **_deadline(programme, entitlement),
+        "checked": list(answer.get("checked", ())),
+        **_deadline(programme, entitlement, today),
         **_registry_part(programme),
     }
 
@@ -138,6 +140,13 @@ def amount_text(amount: Mapping[str, Any] | None) -> str:
     return str(words["between"].format(least=form.format(yen=f"{least:,}"), most=form.format(yen=f"{most:,}")))
 
 
+def _title(programme: Programme, *, perhaps: bool, upcoming: bool) -> str:
+    words = phrases("notices/phrases.ja")["title"]
+    if perhaps or upcoming:
+        return str(words["perhaps" if perhaps else "upcoming"])
+    return str(words["new_support_of_kind"].get(programme.kind, words["new_support"]))
+
+
 def _verdict_text(programme: Programme, *, perhaps: bool) -> str:
     words = phrases("notices/phrases.ja")["verdict"]
     if perhaps:
@@ -175,12 +184,16 @@ def _period(entitlement: Entitlement) -> str:
     return str(words["period"].format(first=first, last=japanese_date(entitlement.valid_until)))
 
 
-def _deadline(programme: Programme, entitlement: Entitlement) -> Content:
+def _deadline(programme: Programme, entitlement: Entitlement, today: dt.date) -> Content:
     words = phrases("notices/phrases.ja")
     office = entitlement.deadline_on
     legal = _date(entitlement.answer.get("counted_on")) or office
     if office is None and programme.kind in _USABLE_WINDOW:
         office = legal = entitlement.valid_until
+    lapsed = _date(entitlement.answer.get("lapsed_on"))
+    if office is None and lapsed is not None and today - lapsed <= _LATELY:
+        text = words["deadline"]["lapsed"].format(office=japanese_date(lapsed))
+        return {"deadline_label": words["deadline_label"][programme.kind], "deadline_text": text}
     form = "office" if legal == office else "moved" if legal and office and legal < office else "moved_back"
     return {
         "deadline_label": words["deadline_label"][programme.kind],

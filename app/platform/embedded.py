@@ -93,7 +93,7 @@ class EmbeddedServers:
         folder.mkdir(exist_ok=True)
         address = self.sockets / "valkey.sock"
         append = "yes" if self.durable else "no"
-        arguments = [_valkey_binary(), "--port", "0", "--unixsocket", address, "--unixsocketperm", "700"]
+        arguments: list[str | Path] = [_valkey_binary(), "--port", "0", "--unixsocket", address, "--unixsocketperm", "700"]
         arguments += ["--dir", folder, "--save", "", "--appendonly", append, "--appendfsync", "everysec"]
         arguments += ["--maxmemory-policy", "noeviction"]
         log = self.directory / "valkey.log"
@@ -121,7 +121,7 @@ class EmbeddedServers:
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": str(self.sockets)}
         if not (cluster / "PG_VERSION").exists():
             _create_cluster(programs, cluster, environment, before, durable=self.durable)
-        arguments = [programs / "postgres", "-D", cluster]
+        arguments: list[str | Path] = [programs / "postgres", "-D", cluster]
         for name, value in self._postgres_settings().items():
             arguments += ["-c", f"{name}={value}"]
         log = self.directory / "postgres.log"

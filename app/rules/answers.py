@@ -38,7 +38,7 @@ class Answer:
     ``eligible_from``/``eligible_until`` bound the continuous right (None: no end in sight, or no right);
     ``begins_on`` is the first day of a later right. ``cost_of_delay`` is yen lost for each month of waiting past the
     deadline. ``only_by_judgement``: open through a human's judgement alone (never a question). ``stale``: overdue for
-    checking. ``review_on``: a stated income stops counting then.
+    checking. ``review_on``: a stated income stops counting then. ``checked``: the tests a right rests on, in words.
     """
 
     household: str
@@ -66,6 +66,7 @@ class Answer:
     stale: bool = False
     review_on: dt.date | None = None
     reason: str | None = None
+    checked: tuple[str, ...] = ()
 
     def as_document(self) -> dict[str, Any]:
         """The result as ``todoke check --json`` prints it."""

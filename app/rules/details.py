@@ -15,7 +15,7 @@ from app.rules.building import ANY_PROGRAMME, NO_YEAR
 from app.rules.columns import NO, UNKNOWN, YES
 from app.rules.deadlines import next_deadlines, opening_days
 from app.rules.evaluate import CompiledRule, Rulebook, walk
-from app.rules.explain import VERDICT_NAMES, Explanation, explain, reason
+from app.rules.explain import VERDICT_NAMES, Explanation, checked, explain, reason
 from app.rules.money import Amounts, CaseNode
 from app.rules.nodes import Node
 from app.rules.people_nodes import people_verdicts
@@ -87,6 +87,7 @@ class Detail:
             review_on=self.review_on(rule) if verdict != NO else None,
             missing=decisive(root) if verdict == UNKNOWN else (),
             reason=None if phrases is None else reason(root, phrases, reading, stale),
+            checked=() if phrases is None else checked(root, phrases, reading),
         )
         answer = _with_period(answer, periods, row, self.day, verdict, horizon(self.on))
         if verdict == NO:
@@ -98,9 +99,7 @@ class Detail:
         versions = self.rulebook.versions[key]
         return programme_periods(versions, self.population, self.as_of, versions[0].first, horizon(self.on))
 
-    def _with_amount(
-        self, answer: Answer, rule: CompiledRule, row: int, reading: Reading, periods: Periods
-    ) -> Answer:
+    def _with_amount(self, answer: Answer, rule: CompiledRule, row: int, reading: Reading, periods: Periods) -> Answer:
         amounts = self.amounts_on(rule, self.day)
         if amounts is None:
             return answer
@@ -125,9 +124,7 @@ class Detail:
             return []
         return missing_of_term(case.yen, reading, scope, row)
 
-    def _steps(
-        self, rule: CompiledRule, row: int, periods: Periods
-    ) -> tuple[tuple[dt.date, AmountAnswer | None], ...]:
+    def _steps(self, rule: CompiledRule, row: int, periods: Periods) -> tuple[tuple[dt.date, AmountAnswer | None], ...]:
         """The amounts from today on, as far as the right (or the open question) runs: (first day, amount)."""
         current = (periods.row == row) & (periods.first <= self.day) & (self.day <= periods.last)
         last = min(int(periods.last[current].max(initial=self.day)), rule.last)

@@ -154,11 +154,21 @@ def reason(traced: Trace, phrases: Phrases, reading: Reading, stale: bool = Fals
     said = [text for leaf in grounds(traced) if (text := _ground(leaf, reading, phrases)) is not None]
     if not said:
         said = [_with_days(deciding(traced), reading, phrases)]
-    return phrases.say("reason_eligible" if len(said) == 1 else "reason_eligible_all",
-                       condition=phrases.join(list(dict.fromkeys(said))[:_GROUNDS_SAID], "ground_separator"))
+    return phrases.say(
+        "reason_eligible" if len(said) == 1 else "reason_eligible_all",
+        condition=phrases.join(list(dict.fromkeys(said))[:_GROUNDS_SAID], "ground_separator"),
+    )
 
 
 _GROUNDS_SAID = 3
+
+
+def checked(traced: Trace, phrases: Phrases, reading: Reading) -> tuple[str, ...]:
+    """The tests that a right rests on, each in words: what was checked, and so need not be checked again."""
+    if traced.verdict != YES:
+        return ()
+    found = [_ground(leaf, reading, phrases) or condition(leaf.node, phrases) for leaf in grounds(traced)]
+    return tuple(dict.fromkeys(found))
 
 
 def _ground(leaf: Trace, reading: Reading, phrases: Phrases) -> str | None:

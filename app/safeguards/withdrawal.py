@@ -46,6 +46,7 @@ def withdraw(household_id: uuid.UUID, purposes: Sequence[str] | None, *, by: str
         session.commit()
     ended = wait_until_no_live_claim(household_id)
     bell.ring(bell.MATCH)
+    bell.ring(bell.RELEASE)
     return ended
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.platform import clock
+from app.platform import bell, clock
 from app.platform.errors import NotFound
 from app.platform.settings import settings
 from app.web.access import Anyone
@@ -30,4 +30,6 @@ def move_clock(request: Request, form: Submitted) -> Response:
         raise NotFound("this installation lives in real time")
     step = fill(_Step, form).value or _Step()
     clock.shift_to(clock.at_japan_time(clock.today() + dt.timedelta(days=int(step.days)), 9))
+    bell.ring(bell.ANNOUNCE)
+    bell.ring(bell.RELEASE)
     return see_other(request, FACE_STARTS[step.face])

@@ -220,7 +220,7 @@ def sdk() -> ModuleType:
     """The official SDK. It is built on pydantic's old interface, which is announced to go."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        import linebot.v3.messaging as messaging  # noqa: PLC0415 - slow, and it warns
+        import linebot.v3.messaging as messaging
     return messaging
 
 

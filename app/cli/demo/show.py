@@ -74,7 +74,8 @@ def run_empty(directory: Path) -> None:
         with Installation(directory, extra, fresh=False) as installation:
             _publish()
             installation.start_web()
-            installation.start_worker("worker", f"{bell.WORK_QUEUE},{bell.DELIVERY_QUEUE}", 2)
+            installation.start_worker("matcher", bell.WORK_QUEUE, 1)
+            installation.start_worker("sender", bell.DELIVERY_QUEUE, 1)
             installation.start_beat()
             _say(f"保護者: {installation.url}")
             _say(f"届いたメール: {stand_ins.mail_sink.url}")

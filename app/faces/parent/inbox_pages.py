@@ -16,7 +16,10 @@ from app.households.outcomes import current_outcomes, record_outcome, undo_outco
 from app.households.tables import Household as HouseholdRow
 from app.matching.tables import Entitlement
 from app.notices import inbox
+from app.notices.planning import OVERVIEW
 from app.notices.tables import Notice
+from app.partners.links import notice_behind
+from app.partners.tables import PartnerLink
 from app.platform import bell, clock
 from app.platform.change_queue import Change
 from app.platform.database import app_session
@@ -52,8 +55,8 @@ def notices(request: Request, actor: Household, view: str = "soon") -> Response:
     if view not in ("soon", "done", "all"):
         raise NotFound("expected view to be soon, done or all")
     with app_session(actor.context) as session:
-        cards = inbox.all_notices(session, actor.household_id, clock.today())
-        now_cards = inbox.todo(session, actor.household_id, clock.today())
+        cards = inbox.all_notices(session, actor.household_id, clock.today(), actor.guardian)
+        now_cards = inbox.todo(session, actor.household_id, clock.today(), actor.guardian)
     on_home = {card.notice_id for card in now_cards}
     shown = {
         "soon": [card for card in cards if not card.finished and card.notice_id not in on_home],
@@ -81,6 +84,19 @@ def notice(request: Request, actor: Household, notice_id: uuid.UUID) -> Response
     if row.kind == "question":
         return see_other(request, f"/questions/{question}" if question else "/questions")
     return page(request, "parent/notice.html", notice=shown, changed="")
+
+
+@router.get("/open/{pairwise_id}")
+def open_from_app(request: Request, actor: Household, pairwise_id: str) -> Response:
+    """Lead from a partner app's link to the notice it means. The app's name for a notice is of that pair alone."""
+    with app_session(actor.context) as session:
+        subject_ids = session.exec(select(PartnerLink.subject_id).where(PartnerLink.household_id == actor.household_id))
+        notice_ids = session.exec(select(Notice.id).where(Notice.household_id == actor.household_id))
+        found = notice_behind(pairwise_id, subject_ids.all(), notice_ids.all())
+        row = session.get(Notice, found) if found else None
+    if row is None:
+        raise NotFound("this link does not lead to a notice of this household")
+    return see_other(request, "/home" if row.programme_key == OVERVIEW else f"/notices/{row.id}")
 
 
 @router.post("/notices/{notice_id}/outcome")
@@ -118,12 +134,12 @@ def _home(actor: Actor, looks: int) -> dict[str, Any]:
         registry = registry_now(session)
         household = session.get_one(HouseholdRow, actor.household_id)
         document = questions.stored_document(session, actor).document
-        cards = inbox.todo(session, actor.household_id, clock.today())
+        cards = inbox.todo(session, actor.household_id, clock.today(), actor.guardian)
         waiting = questions.open_questions(session, actor, registry, document)
         checking = _is_being_checked(session, actor)
         morning = _waits_for_morning(session, actor)
         reachable = bool(usable_contacts(session, household))
-        total = len(inbox.all_notices(session, actor.household_id))
+        total = len(inbox.all_notices(session, actor.household_id, guardian=actor.guardian))
     return {
         "cards": cards[:3],
         "question": waiting[0] if waiting else None,

@@ -125,22 +125,22 @@ def test_under_protection_only_a_newly_confirmed_contact_hears_and_only_neutral_
 
 
 def test_a_loss_stops_every_push_about_that_child_and_no_other(published_registry):
-    household_id = enrolled(a_household(children=[a_child("2020-06-01"), a_child("2026-11-21")]))
+    facts = {"single_parent": False, "public_assistance": False}
+    household_id = enrolled(a_household(children=[a_child("2020-06-01"), a_child("2026-11-21")], facts=facts))
     drain()
     announce()
     stop_pushes_about(household_id, "child:c2", reason="death", by="guardian:g1")
+    assert {row.state for row in deliveries(household_id)} == {"cancelled"}
     with owner_session() as session:
-        planned = session.exec(
-            select(Notice).where(Notice.household_id == household_id, Notice.state == "planned")
-        ).all()
-    assert {notice.subject for notice in planned} == {"child:c1"}
+        planned = session.exec(select(Notice).where(Notice.household_id == household_id, Notice.state == "planned")).all()
+    assert not [notice for notice in planned if notice.subject == "child:c2" and notice.kind == "deadline_reminder"]
+    release_due()
+    (push,) = deliveries(household_id, state="scheduled")
+    text = content_of(push.id, push.message_sealed)["text"]
+    assert "2020年6月生まれ" in text and "2026年11月生まれ" not in text
+    assert push.subjects == ["child:c1"]
     with app_session(Context(household=household_id)) as session:
-        assert all(
-            card.subject_text != "2026年11月生まれのお子さん" for card in inbox.all_notices(session, household_id)
-        )
-    drain()
-    announce()
-    with owner_session() as session:
+        assert all(card.subject_text != "2026年11月生まれのお子さん" for card in inbox.all_notices(session, household_id))
         assert session.get_one(Household, household_id).stopped_subjects == ["child:c2"]
 
 

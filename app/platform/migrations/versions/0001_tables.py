@@ -356,6 +356,7 @@ def upgrade() -> None:
         sa.Column("household_id", sa.Uuid(), nullable=False),
         sa.Column("municipality_code", sqlmodel.sql.sqltypes.AutoString(length=6), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("cancelled", sa.Boolean(), nullable=False),
         sa.Column("exempt", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["household_id"], ["households.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
