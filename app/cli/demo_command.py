@@ -20,7 +20,7 @@ def demo(
     from app.cli.demo.show import DemoFailed, run
     from app.platform.errors import TodokeError
 
-    _end_on_sigterm()
+    _end_in_order()
     try:
         run(directory, once=once, generated=generated, write_ledger=write_ledger)
     except (DemoFailed, TodokeError) as error:
@@ -34,7 +34,7 @@ def run(directory: Directory = Path(".todoke/run")) -> None:
     from app.cli.demo.show import run_empty
     from app.platform.errors import TodokeError
 
-    _end_on_sigterm()
+    _end_in_order()
     try:
         run_empty(directory)
     except TodokeError as error:
@@ -43,11 +43,12 @@ def run(directory: Directory = Path(".todoke/run")) -> None:
         raise typer.Exit(130) from None
 
 
-def _end_on_sigterm() -> None:
-    """Take SIGTERM like Ctrl-C, so that every server and worker is stopped in order."""
+def _end_in_order() -> None:
+    """Take SIGTERM like Ctrl-C, so that every server and worker is stopped in order; both even when run in the back."""
     import signal
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)

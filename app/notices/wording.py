@@ -173,7 +173,7 @@ def _pays_from(answer: Mapping[str, Any]) -> str:
     if not month:
         return ""
     year, number = str(month).split("-")[:2]
-    return str(phrases("notices/phrases.ja")["pays_from"].format(month=f"{year}年{int(number)}月"))
+    return str(phrases("notices/phrases.ja")["pays_from"].format(year=year, month=int(number)))
 
 
 def _period(entitlement: Entitlement) -> str:

@@ -93,7 +93,8 @@ class EmbeddedServers:
         folder.mkdir(exist_ok=True)
         address = self.sockets / "valkey.sock"
         append = "yes" if self.durable else "no"
-        arguments: list[str | Path] = [_valkey_binary(), "--port", "0", "--unixsocket", address, "--unixsocketperm", "700"]
+        arguments: list[str | Path] = [_valkey_binary(), "--port", "0", "--unixsocket", address]
+        arguments += ["--unixsocketperm", "700"]
         arguments += ["--dir", folder, "--save", "", "--appendonly", append, "--appendfsync", "everysec"]
         arguments += ["--maxmemory-policy", "noeviction"]
         log = self.directory / "valkey.log"

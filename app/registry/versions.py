@@ -77,7 +77,7 @@ def publish(session: Session, registry: Registry, now: dt.datetime) -> Publicati
 def published(session: Session, known: Published | None = None) -> Published:
     """Return what is published; the value passed in, where nothing has changed since it was read."""
     by_key_and_start = (ProgrammeVersionRow.programme_key, ProgrammeVersionRow.valid_from)
-    versions = select(*by_key_and_start, ProgrammeVersionRow.sha256).order_by(*by_key_and_start)  # type: ignore[arg-type,call-overload]
+    versions = select(*by_key_and_start, ProgrammeVersionRow.sha256).order_by(*by_key_and_start)  # type: ignore[call-overload]
     parameters = select(ParameterRow.name, ParameterRow.sha256).order_by(ParameterRow.name)
     marks = [[str(part) for part in mark] for mark in (*session.exec(versions), *session.exec(parameters))]
     fingerprint = hashlib.sha256(json.dumps(marks).encode()).hexdigest()

@@ -88,9 +88,9 @@ def _decompress(source: Path, target: Path) -> None:
     subprocess.run([node, "-e", _UNPACK, str(source), str(target)], check=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests of this process."""
+    """One browser for the tests of a module. While it is there its event loop runs in this thread, so no longer."""
     executable, environment = chromium_executable()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

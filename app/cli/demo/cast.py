@@ -18,6 +18,7 @@ from app.households.synthetic import synthetic_households
 from app.partners.endpoints import register_endpoint
 from app.partners.registration import register_partner
 from app.platform.database import Context, app_session, owner_session
+from app.platform.rendering import phrases
 from app.platform.settings import settings
 from app.safeguards.bereavement import stop_pushes_about
 from app.safeguards.linking import link
@@ -74,8 +75,9 @@ def line_id_of(name: str) -> str:
 
 def register_sample_app(webhook_url: str) -> PartnerApp:
     """Register the sample partner app with one endpoint."""
+    words = phrases("phrases/demo")
     with app_session() as session:
-        partner = register_partner(session, name="見本アプリ株式会社(架空)", app_name="こどもノート(見本)")
+        partner = register_partner(session, name=words["partner_name"], app_name=words["partner_app_name"])
         session.commit()
     with app_session(Context(partner=partner.id)) as session:
         shown = register_endpoint(session, partner.id, webhook_url)
@@ -146,19 +148,26 @@ def play_what_happened(roles: Sequence[Role], named: Mapping[str, uuid.UUID]) ->
             stop_pushes_about(household_id, role.stop["subject"], reason=role.stop["reason"], by=f"guardian:{GUARDIAN}")
 
 
-def sign_in_addresses(families: Mapping[str, uuid.UUID], app: PartnerApp) -> dict[str, str]:
-    """Make single-use sign-in links for some families, a clerk of 世田谷区 and the sample app."""
+def sign_in_addresses(families: Mapping[str, uuid.UUID], app: PartnerApp) -> dict[tuple[str, str], str]:
+    """Make single-use sign-in links for some families, a clerk of 世田谷区 and the sample app.
+
+    Returns:
+        addresses by (phrase of `templates/phrases/demo.yaml`, name of the family or empty).
+    """
     addresses = {}
     for name, household_id in families.items():
         context = Context(household=household_id)
-        addresses[f"保護者 {name}"] = _link(context, "", household_id=household_id, guardian=GUARDIAN)
+        addresses["address_of_family", name] = _link(context, "", household_id=household_id, guardian=GUARDIAN)
     staff = Context(municipality=_STAFF_MUNICIPALITY)
     with app_session(staff) as session:
-        account = StaffAccount(municipality_code=_STAFF_MUNICIPALITY, post="子育て支援課(見本)", role="editor")
+        post = phrases("phrases/demo")["staff_post"]
+        account = StaffAccount(municipality_code=_STAFF_MUNICIPALITY, post=post, role="editor")
         session.add(account)
         session.commit()
-    addresses["自治体の職員"] = _link(staff, "/staff", staff_id=account.id, municipality_code=_STAFF_MUNICIPALITY)
-    addresses["アプリ事業者"] = _link(Context(partner=app.partner_id), "/partner", partner_id=app.partner_id)
+    addresses["address_of_staff", ""] = _link(
+        staff, "/staff", staff_id=account.id, municipality_code=_STAFF_MUNICIPALITY
+    )
+    addresses["address_of_partner", ""] = _link(Context(partner=app.partner_id), "/partner", partner_id=app.partner_id)
     return addresses
 
 

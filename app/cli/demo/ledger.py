@@ -93,6 +93,20 @@ def differences(found: Iterable[str], committed: Path) -> list[str]:
     ]
 
 
+def twins_that_differ_wrongly(found: Iterable[str], silent_of: Mapping[str, str]) -> list[str]:
+    """Return what is wrong between twins: the silent one heard something, or its twin heard nothing.
+
+    Args:
+        found: the ledger.
+        silent_of: the household that must hear nothing outside its inbox → its identical twin that must.
+    """
+    heard = {tuple(line.split(" | ")[:2]) for line in found}
+    outside = {name for name, channel in heard if channel != "inbox"}
+    return [f"{silent} heard something" for silent in silent_of if silent in outside] + [
+        f"{twin}, the twin of {silent}, heard nothing" for silent, twin in silent_of.items() if twin not in outside
+    ]
+
+
 def totals() -> dict[str, int]:
     """Return how much there is of everything, and how far each delivery got."""
     with owner_session() as session:

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from app.cli.demo import cast, ledger
 from app.cli.demo.installation import Installation
 from app.platform import bell, clock
 from app.platform.database import owner_session
+from app.platform.rendering import japanese_date, phrases
 from app.platform.settings import PROJECT_DIRECTORY, settings
 from app.registry.loading import load_registry
 from app.registry.versions import publish
@@ -46,18 +48,18 @@ def run(directory: Path, *, once: bool, generated: int = GENERATED, write_ledger
         DemoFailed: something did not arrive, a signature was refused, or the ledger differs.
     """
     with sandbox() as stand_ins, Installation(directory, _settings_for(stand_ins)) as installation:
-        _say("サーバーが動き始めました(PostgreSQL、Valkey、見本アプリ、メール、LINE ふうサーバー)")
+        _say("servers_up")
         clock.shift_to(clock.at_japan_time(DEMO_DAY, DEMO_HOUR))
         named, app = _store(stand_ins, generated)
         installation.start_web()
         installation.start_worker("matcher", bell.WORK_QUEUE, 2)
-        _wait("制度との照合とお知らせの計画", _unplanned)
+        _wait("planning", _unplanned)
         cast.play_what_happened(cast.read_cast(settings().registry_directory), named)
-        _wait("同意の取り消しなどを反映した再計算", _unplanned)
+        _wait("replanning", _unplanned)
         installation.start_worker("sender", bell.DELIVERY_QUEUE, 1)
         installation.start_beat()
         bell.ring_dispatch()
-        _wait("配信", _unsent)
+        _wait("sending", _unsent)
         arrivals = ledger.Arrivals.of(stand_ins)
         _print_summary(stand_ins, arrivals)
         found = ledger.lines(named, arrivals)
@@ -77,8 +79,8 @@ def run_empty(directory: Path) -> None:
             installation.start_worker("matcher", bell.WORK_QUEUE, 1)
             installation.start_worker("sender", bell.DELIVERY_QUEUE, 1)
             installation.start_beat()
-            _say(f"保護者: {installation.url}")
-            _say(f"届いたメール: {stand_ins.mail_sink.url}")
+            _say("parents", url=installation.url)
+            _say("mails", url=stand_ins.mail_sink.url)
             _stay_up()
 
 
@@ -87,7 +89,7 @@ def _publish() -> None:
     with owner_session() as session:
         report = publish(session, registry, clock.now())
         session.commit()
-    _say(f"制度を読み込みました: {len(registry.programmes)}件(新しいもの {len(report.added)})")
+    _say("registry_published", programmes=len(registry.programmes), added=len(report.added))
 
 
 def _store(stand_ins: Sandbox, generated: int) -> tuple[dict[str, uuid.UUID], cast.PartnerApp]:
@@ -96,7 +98,7 @@ def _store(stand_ins: Sandbox, generated: int) -> tuple[dict[str, uuid.UUID], ca
     stand_ins.partner_app.secrets.append(app.secret)
     named = cast.store_named(cast.read_cast(settings().registry_directory), app)
     stored = cast.store_generated(generated, app, clock.today())
-    _say(f"世帯を登録しました: 見本 {len(named)}世帯、つくりものの {stored}世帯(すべて架空)")
+    _say("households_stored", named=len(named), generated=stored)
     return named, app
 
 
@@ -136,38 +138,46 @@ def _unsent() -> int:
 
 def _wait(what: str, remaining: Callable[[], int]) -> None:
     """Wait until nothing remains, showing how much does."""
+    name = _word(what)
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    with _console.status(what) as status:
+    with _console.status(name) as status:
         while left := remaining():
             if time.monotonic() > give_up_at:
                 raise DemoFailed(f"{what}: {left} left after {_PATIENCE_SECONDS} seconds; see the logs of the workers")
-            status.update(f"{what}: あと {left}")
+            status.update(_word("remaining", what=name, left=left))
             time.sleep(0.3)
-    _say(f"{what}: 終わりました")
+    _say("finished", what=name)
 
 
 def _print_summary(stand_ins: Sandbox, arrivals: ledger.Arrivals) -> None:
     counts = ledger.totals()
-    table = Table("", "件数", title=f"デモの日付 {DEMO_DAY}(火)に起きたこと", title_justify="left")
-    for label, name in (("世帯", "households"), ("受給資格期間", "entitlements"), ("お知らせ", "notices")):
-        table.add_row(label, f"{counts[name]:,}")
-    for channel, label in zip(_CHANNELS, ("アプリへの署名つき通知", "メール", "LINE ふう"), strict=True):
+    title = _word("summary_title", day=japanese_date(DEMO_DAY))
+    table = Table("", _word("summary_count"), title=title, title_justify="left")
+    for name in ("households", "entitlements", "notices"):
+        table.add_row(_word(name), f"{counts[name]:,}")
+    for channel in _CHANNELS:
         done = counts.get(f"{channel} delivered", 0) + counts.get(f"{channel} accepted", 0)
-        stopped = counts.get(f"{channel} cancelled", 0)
-        table.add_row(f"配信: {label}", f"{done:,}(届いた {arrivals.count(channel):,}、止めた {stopped:,})")
-    table.add_row("署名の確認", f"合格 {stand_ins.partner_app.counts.verified:,}、不合格 {arrivals.refused:,}")
+        figures = {"done": done, "arrived": arrivals.count(channel), "stopped": counts.get(f"{channel} cancelled", 0)}
+        shown = {name: f"{figure:,}" for name, figure in figures.items()}
+        table.add_row(_word("deliveries", channel=_words()["channels"][channel]), _word("delivery_counts", **shown))
+    verified = f"{stand_ins.partner_app.counts.verified:,}"
+    table.add_row(_word("signatures"), _word("signature_counts", verified=verified, refused=arrivals.refused))
     _console.print(table)
 
 
 def _check(found: Sequence[str], arrivals: ledger.Arrivals, *, write_ledger: bool) -> None:
-    _say("届いたこと(見本の世帯): " + ledger.HEADING.removeprefix("# "))
+    _say("ledger_title", heading=ledger.HEADING.removeprefix("# "))
     for line in found:
-        _say(f"  {line}")
+        _console.print(f"  {line}")
     if write_ledger:
         LEDGER.write_text("\n".join([ledger.HEADING, *found]) + "\n", encoding="utf-8")
-    wrong = ledger.differences(found, LEDGER)
-    if wrong:
+    if wrong := ledger.differences(found, LEDGER):
         raise DemoFailed("the ledger differs from the committed one:\n" + "\n".join(wrong))
+    silent_of = {
+        role.name: role.twin_of for role in cast.read_cast(settings().registry_directory) if role.twin_of is not None
+    }
+    if wrong := ledger.twins_that_differ_wrongly(found, silent_of):
+        raise DemoFailed("; ".join(wrong))
     if arrivals.refused:
         raise DemoFailed(f"{arrivals.refused} signatures were refused by the sample app")
     counts = ledger.totals()
@@ -175,7 +185,7 @@ def _check(found: Sequence[str], arrivals: ledger.Arrivals, *, write_ledger: boo
         done = counts.get(f"{channel} delivered", 0) + counts.get(f"{channel} accepted", 0)
         if not 0 < done == arrivals.count(channel):
             raise DemoFailed(f"{channel}: {done} sent, {arrivals.count(channel)} arrived; expected as many, and some")
-    _say("届いたものは、控え(registry_data/demo/ledger.txt)と同じです")
+    _say("ledger_equal")
 
 
 def _print_addresses(
@@ -184,26 +194,34 @@ def _print_addresses(
     shown = ("newborn-setagaya", "four-children", "single-parent")
     families = {name: named[name] for name in shown}
     addresses = {
-        **cast.sign_in_addresses(families, app),
-        "はじめての保護者": installation.url,
-        "見本アプリ": stand_ins.partner_app.url,
-        "届いたメール": stand_ins.mail_sink.url,
-        "LINE ふう": stand_ins.line_server.url,
-        "ログ": str(installation.directory),
+        **{_word(label, name=name): url for (label, name), url in cast.sign_in_addresses(families, app).items()},
+        _word("address_of_newcomer"): installation.url,
+        _word("address_of_app"): stand_ins.partner_app.url,
+        _word("address_of_mails"): stand_ins.mail_sink.url,
+        _word("address_of_line"): stand_ins.line_server.url,
+        _word("address_of_logs"): str(installation.directory),
     }
-    _say("見るところ(サインインのアドレスは一度だけ使えます)")
+    _say("addresses")
     for name, address in addresses.items():
-        _say(f"  {name}: {address}")
+        _console.print(f"  {name}: {address}")
 
 
 def _stay_up() -> None:
-    _say("Ctrl-C で終わります")
+    _say("stop_hint")
     try:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        _say("終わります")
+        _say("stopping")
 
 
-def _say(message: str) -> None:
-    _console.print(message)
+def _say(phrase: str, /, **values: object) -> None:
+    _console.print(_word(phrase, **values))
+
+
+def _word(phrase: str, /, **values: object) -> str:
+    return str(_words()[phrase]).format(**values)
+
+
+def _words() -> dict[str, Any]:
+    return phrases("phrases/demo")

@@ -15,7 +15,8 @@ from app.platform.embedded import EmbeddedServers
 from app.platform.errors import Misconfigured
 
 HOLD = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner may have switched it off for its children
 from app.platform.embedded import EmbeddedServers
 with EmbeddedServers(pathlib.Path(sys.argv[1]), durable=False) as servers:
     print(servers.postgres.pid, servers.valkey.pid, flush=True)
