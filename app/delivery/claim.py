@@ -15,12 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, TextClause, text
+from sqlalchemy import TextClause, text
 from sqlmodel import Session, col, select
 
-from app.delivery import breaker, retry
-from app.delivery.fairness import Share, Waiting, allot
+from app.delivery import retry
+from app.delivery.fairness import Share, allot
 from app.delivery.outbox import Lane, address_of, content_of
+from app.delivery.queues import LAPSED, LIVE, queue_states
 from app.partners.endpoints import live_secrets
 from app.partners.tables import PartnerEndpoint
 from app.platform.clock import real_now
@@ -30,9 +31,6 @@ from app.platform.identifiers import new_id
 
 #: Why a row cannot be opened. The first is for good; the others may be put right by an operator or by a new secret.
 CONTENT_UNREADABLE, KEY_MISSING, SECRET_UNREADABLE = "content_unreadable", "key_missing", "secret_unreadable"
-_LIVE: Final = "state IN ('scheduled', 'sending', 'retrying')"
-_LAPSED: Final = "state = 'sending' AND coalesce(lease_until, '-infinity') < clock_timestamp()"
-_COUNTED_UP_TO: Final = 500
 _CANCELLED_AT_ONCE: Final = 5000
 _Row = Mapping[str, Any]
 
@@ -66,17 +64,6 @@ class Claimed:
     address: str = field(default="", repr=False)
     url: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueState:
-    """One queue with everything the claim decides by."""
-
-    waiting: Waiting
-    in_flight: int
-    endpoint_id: uuid.UUID | None
-    disabled: bool
-    oldest_due_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +151,6 @@ def _confirmed_after(row: _Row, protected_at: dt.datetime) -> bool:
     return confirmed_at is not None and confirmed_at > protected_at
 
 
-def something_due(session: Session, now: dt.datetime) -> bool:
-    """Say whether a claim would find anything to do now."""
-    for state in queue_states(session, now):
-        waiting = state.waiting
-        if state.disabled or (waiting.room > 0 and waiting.first_attempts + waiting.further_attempts > 0):
-            return True
-    return False
-
-
 def wait_until_no_live_claim(household_id: uuid.UUID, seconds: float = 3.0) -> bool:
     """Wait until no worker holds a row of this household; call it after the commit of a withdrawal or protection.
 
@@ -196,78 +174,6 @@ def wait_until_no_live_claim(household_id: uuid.UUID, seconds: float = 3.0) -> b
         time.sleep(0.03)
 
 
-_QUEUES = text(f"""
-WITH RECURSIVE names AS (
-    (SELECT queue FROM deliveries WHERE {_LIVE} ORDER BY queue LIMIT 1)
-    UNION ALL
-    SELECT (SELECT d.queue FROM deliveries d WHERE d.queue > names.queue AND {_LIVE} ORDER BY d.queue LIMIT 1)
-    FROM names WHERE names.queue IS NOT NULL
-)
-SELECT names.queue, one.channel, one.endpoint_id, fresh.rows AS fresh, again.rows AS again, lapsed.rows AS lapsed,
-    busy.rows AS in_flight, least(fresh.oldest, again.oldest) AS oldest, e.disabled_at IS NOT NULL AS disabled,
-    h.window_started_at, h.window_requests, h.window_failures, h.paused_until, h.breaker, h.failing_since
-FROM names
-CROSS JOIN LATERAL (
-    SELECT channel, endpoint_id FROM deliveries d WHERE d.queue = names.queue AND {_LIVE} LIMIT 1
-) AS one
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, min(at) AS oldest FROM (
-        SELECT next_attempt_at AS at FROM deliveries d WHERE d.queue = names.queue AND state = 'scheduled'
-        AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :most) AS due
-) AS fresh
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, min(at) AS oldest FROM (
-        SELECT next_attempt_at AS at FROM deliveries d WHERE d.queue = names.queue AND state = 'retrying'
-        AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :most) AS due
-) AS again
-CROSS JOIN LATERAL (SELECT count(*) AS rows FROM deliveries d WHERE d.queue = names.queue AND {_LAPSED}) AS lapsed
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows FROM deliveries d WHERE d.queue = names.queue AND state = 'sending'
-    AND lease_until >= clock_timestamp()
-) AS busy
-LEFT JOIN partner_endpoints e ON e.id = one.endpoint_id
-LEFT JOIN endpoint_health h ON h.endpoint_id = one.endpoint_id
-WHERE names.queue IS NOT NULL
-""")  # noqa: S608
-
-
-def queue_states(session: Session, now: dt.datetime) -> list[QueueState]:
-    """Return every queue that holds unfinished rows, with what is due, what is open and how its target is doing."""
-    rows = session.execute(_QUEUES, {"now": now, "most": _COUNTED_UP_TO}).mappings()
-    real = real_now()
-    return [_queue_state(row, real) for row in rows]
-
-
-def _queue_state(row: RowMapping, real: dt.datetime) -> QueueState:
-    room = _COUNTED_UP_TO
-    if row["endpoint_id"] is not None:
-        health = breaker.Health()
-        if row["breaker"] is not None:
-            health = breaker.Health(
-                window_started_at=row["window_started_at"],
-                window_requests=row["window_requests"],
-                window_failures=row["window_failures"],
-                paused_until=row["paused_until"],
-                breaker=row["breaker"],
-                failing_since=row["failing_since"],
-            )
-        room = breaker.allowed_in_flight(health, real) - row["in_flight"]
-    waiting = Waiting(
-        queue=row["queue"],
-        channel=row["channel"],
-        first_attempts=row["fresh"],
-        further_attempts=row["again"] + row["lapsed"],
-        room=max(room, 0),
-    )
-    return QueueState(
-        waiting=waiting,
-        in_flight=row["in_flight"],
-        endpoint_id=row["endpoint_id"],
-        disabled=row["disabled"],
-        oldest_due_at=row["oldest"],
-    )
-
-
 def _cancel_for_disabled(session: Session, queues: Sequence[str]) -> None:
     if not queues:
         return
@@ -275,7 +181,7 @@ def _cancel_for_disabled(session: Session, queues: Sequence[str]) -> None:
         text(
             "UPDATE deliveries SET state = 'cancelled', last_error = 'endpoint_disabled', finished_at = now(),"  # noqa: S608
             " lease_until = NULL, claim_token = NULL WHERE id IN (SELECT id FROM deliveries WHERE queue = ANY(:queues)"
-            f" AND {_LIVE} AND (state <> 'sending' OR {_LAPSED}) LIMIT :most FOR UPDATE SKIP LOCKED)"
+            f" AND {LIVE} AND (state <> 'sending' OR {LAPSED}) LIMIT :most FOR UPDATE SKIP LOCKED)"
         ),
         {"queues": list(queues), "most": _CANCELLED_AT_ONCE},
     )
@@ -299,7 +205,7 @@ def _candidates(condition: str) -> TextClause:
 _DUE: Final = "next_attempt_at <= :now ORDER BY next_attempt_at"
 _FRESH: Final = _candidates(f"state = 'scheduled' AND {_DUE}")
 _AGAIN: Final = _candidates(f"state = 'retrying' AND {_DUE}")
-_LOST: Final = _candidates(f"{_LAPSED} AND {_DUE}")
+_LOST: Final = _candidates(f"{LAPSED} AND {_DUE}")
 
 
 def _lock_candidates(session: Session, shares: Sequence[Share], now: dt.datetime) -> list[_Row]:

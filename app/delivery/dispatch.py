@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from app.delivery import claim as claims
+from app.delivery import queues
 from app.delivery.channels.contract import (
     AttemptResult,
     Channel,
@@ -322,7 +323,7 @@ def close_own() -> None:
 def something_due() -> bool:
     """Say whether a window would find anything to do now: for the sweep."""
     with worker_session() as session:
-        return claims.something_due(session, clock.now())
+        return queues.something_due(session, clock.now())
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,11 @@ Reading happens in the partner's own context, so that row-level security shows a
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from app.delivery.claim import QueueState, queue_states
 from app.delivery.outbox import content_of
 from app.delivery.tables import Delivery, DeliveryAttempt
 from app.platform.errors import Conflict, InvalidInput, NotFound
@@ -77,7 +75,7 @@ def attempts_of(session: Session, delivery_ids: Collection[uuid.UUID]) -> dict[u
     rows = session.exec(
         select(DeliveryAttempt)
         .where(col(DeliveryAttempt.delivery_id).in_(delivery_ids))
-        .order_by(col(DeliveryAttempt.id))
+        .order_by(col(DeliveryAttempt.number))
     )
     for attempt in rows:
         attempts[attempt.delivery_id].append(attempt)
@@ -119,27 +117,6 @@ def resend(session: Session, delivery_id: uuid.UUID, now: dt.datetime) -> Delive
     session.add(delivery)
     session.flush()
     return delivery
-
-
-def recover_failed(session: Session, endpoint_id: uuid.UUID, since: dt.datetime, now: dt.datetime) -> int:
-    """Send again what failed at an endpoint, or was cancelled because it was disabled, since then; return how many."""
-    rows = session.execute(
-        text(
-            "UPDATE deliveries SET state = 'scheduled', next_attempt_at = :now, retries = 0, last_error = NULL,"
-            " finished_at = NULL, first_attempted_at = NULL WHERE endpoint_id = :endpoint_id AND created_at >= :since"
-            " AND (state = 'failed' OR (state = 'cancelled' AND last_error = ANY(:recoverable)))"
-            " AND stop_reason IS NULL AND (expires_at IS NULL OR expires_at > :now) RETURNING id"
-        ),
-        {
-            "endpoint_id": endpoint_id, "since": since, "now": now, "recoverable": list(_MAY_BE_RESENT_IF_CANCELLED),
-        },
-    )  # fmt: skip
-    return len(rows.all())
-
-
-def backlog(session: Session, now: dt.datetime) -> Sequence[QueueState]:
-    """Return every queue with unfinished rows: what is due, how old the oldest is, what is open. For operators."""
-    return queue_states(session, now)
 
 
 def _refuse_to_resend(delivery: Delivery, now: dt.datetime) -> None:

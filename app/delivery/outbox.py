@@ -189,23 +189,18 @@ def cancel_queued(
         lanes: which kinds of messages.
 
     Raises:
-        InvalidInput: neither household nor partner nor notice is named.
+        InvalidInput: none of the four is named.
     """
-    conditions = {
-        "household_id = :household_id": household_id,
-        "partner_id = :partner_id": partner_id,
-        "contact_point_id = :contact_point_id": contact_point_id,
-        "notice_ids && :notice_ids": list(notice_ids) or None,
-    }
-    wanted = [condition for condition, value in conditions.items() if value is not None]
-    if not wanted:
-        raise InvalidInput("cancelling deliveries: found no household, partner or notice; expected at least one")
-    where = " AND ".join([*wanted, "lane = ANY(:lanes)"])
-    values = {
-        "household_id": household_id, "partner_id": partner_id, "contact_point_id": contact_point_id,
-        "notice_ids": list(notice_ids),
-        "lanes": [lane.value for lane in lanes], "reason": reason,
-    }  # fmt: skip
+    given = {"household_id": household_id, "partner_id": partner_id, "contact_point_id": contact_point_id}
+    named: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    conditions = [f"{name} = :{name}" for name in named]
+    if notice_ids:
+        named["notice_ids"] = list(notice_ids)
+        conditions.append("notice_ids && :notice_ids")
+    if not named:
+        raise InvalidInput("cancelling: found no household, partner, address or notice; expected at least one")
+    where = " AND ".join([*conditions, "lane = ANY(:lanes)"])
+    values = named | {"lanes": [lane.value for lane in lanes], "reason": reason}
     session.execute(text(f"UPDATE deliveries SET stop_reason = :reason WHERE {where} AND state = 'sending'"), values)  # noqa: S608
     cancelled = session.execute(
         text(

@@ -78,17 +78,6 @@ def live_links_of_household(session: Session, household_id: uuid.UUID) -> list[P
     )
 
 
-def live_links_of_partner(session: Session, partner_id: uuid.UUID) -> list[PartnerLink]:
-    """Return a partner's live links, oldest first."""
-    return list(
-        session.exec(
-            select(PartnerLink)
-            .where(PartnerLink.partner_id == partner_id, col(PartnerLink.revoked_at).is_(None))
-            .order_by(col(PartnerLink.id))
-        )
-    )
-
-
 def pairwise_notice_id(subject_id: str, notice_id: uuid.UUID) -> str:
     """Return the name of a notice for one pair: stable, and different for every partner that is told of it.
 

@@ -99,7 +99,7 @@ def resend_delivery(caller: Caller, once: Once, delivery_id: uuid.UUID) -> Respo
 
 def attempts_in_order(session: Session, row: Delivery) -> list[DeliveryAttempt]:
     """Return the requests made for a delivery, oldest first."""
-    return sorted(attempts_of(session, [row.id]).get(row.id, []), key=lambda attempt: attempt.number)
+    return attempts_of(session, [row.id]).get(row.id, [])
 
 
 def body_or_none(row: Delivery) -> str | None:

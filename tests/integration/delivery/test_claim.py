@@ -7,7 +7,8 @@ import time
 from sqlalchemy import text
 
 from app.delivery.channels.contract import AttemptResult, Outcome
-from app.delivery.claim import Request, claim, something_due, wait_until_no_live_claim
+from app.delivery.claim import Request, claim, wait_until_no_live_claim
+from app.delivery.queues import something_due
 from app.delivery.record import Finished, give_back, record
 from app.delivery.retry import STEPS
 from app.platform import clock

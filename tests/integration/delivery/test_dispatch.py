@@ -6,8 +6,9 @@ import time
 
 from sqlalchemy import text
 
-from app.delivery.claim import something_due, wait_until_no_live_claim
+from app.delivery.claim import wait_until_no_live_claim
 from app.delivery.outbox import Lane, cancel_queued
+from app.delivery.queues import something_due
 from app.households.tables import ContactPoint
 from app.partners.tables import PartnerEndpoint
 from app.platform import clock

@@ -6,8 +6,9 @@ import datetime as dt
 import pytest
 from sqlalchemy import text
 
-from app.delivery.log import attempts_of, backlog, body_of, deliveries_of, delivery_by_id, recover_failed, resend
+from app.delivery.log import attempts_of, body_of, deliveries_of, delivery_by_id, resend
 from app.delivery.outbox import Lane, cancel_queued, enqueue_email, enqueue_line, enqueue_webhook
+from app.delivery.queues import queue_states
 from app.platform import clock
 from app.platform.database import Context, app_session, worker_session
 from app.platform.errors import Conflict, InvalidInput, NotFound
@@ -142,39 +143,10 @@ def test_what_was_stopped_for_the_family_is_never_sent_again(world):
             resend(session, withdrawn, clock.now())
 
 
-def test_what_failed_is_recovered_after_the_endpoint_works_again(world):
-    endpoint, gate = world.endpoint(), world.household()
-    since = clock.real_now() - dt.timedelta(minutes=1)
-    world.outside.partner_app.behave("gone_410", times=1)
-    first, second, stopped = world.enqueue(
-        world.webhook(endpoint),
-        world.webhook(endpoint, due_at=clock.now() + dt.timedelta(hours=1)),
-        world.webhook(endpoint, gate, due_at=clock.now() + dt.timedelta(hours=1)),
-    )
-    with worker_session() as session:
-        cancel_queued(session, "link_revoked", household_id=gate.household_id)
-        session.commit()
-    dispatcher = world.dispatcher()
-    dispatcher.run_window()
-    dispatcher.run_window()
-    assert [world.delivery(id_).state for id_ in (first, second, stopped)] == ["failed", "cancelled", "cancelled"]
-    with worker_session() as session:
-        session.execute(text("UPDATE partner_endpoints SET disabled_at = NULL, disabled_reason = NULL"))
-        session.commit()
-    with as_partner(endpoint) as session:
-        assert recover_failed(session, endpoint.id, since, clock.now()) == 2
-        session.commit()
-    dispatcher.run_window()
-    assert world.states({first, second}) == ["delivered", "delivered"]
-    assert world.delivery(stopped).state == "cancelled"
-
-
-def test_operators_see_what_waits_and_since_when(world):
+def test_every_queue_is_seen_with_what_is_due_in_it(world):
     endpoint = world.endpoint()
-    due_at = clock.now() - dt.timedelta(minutes=5)
-    world.enqueue(world.webhook(endpoint, due_at=due_at), world.webhook(endpoint), world.mail(world.household()))
+    later = world.webhook(endpoint, due_at=clock.now() + dt.timedelta(minutes=5))
+    world.enqueue(world.webhook(endpoint), world.webhook(endpoint), later, world.mail(world.household()))
     with worker_session() as session:
-        by_queue = {state.waiting.queue: state for state in backlog(session, clock.now())}
-    webhooks = by_queue[f"webhook:{endpoint.id}"]
-    assert (webhooks.waiting.first_attempts, webhooks.oldest_due_at) == (2, due_at)
-    assert by_queue["email:notice"].waiting.first_attempts == 1
+        due = {state.waiting.queue: state.waiting.first_attempts for state in queue_states(session, clock.now())}
+    assert due == {f"webhook:{endpoint.id}": 2, "email:notice": 1}

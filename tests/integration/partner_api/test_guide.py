@@ -117,7 +117,6 @@ def test_from_registering_to_the_first_event_and_through_a_rotation(client, sora
             received = [json.loads(line) for line in process.stdout.read().splitlines()]
     finally:
         dispatcher.close()
-        dispatcher._loop.close()  # a no-op once the dispatcher closes its own loop
     assert rotated != made["secret"]
     assert [(event["type"], event["data"]) for event in received] == [
         ("test.ping", {"endpoint_id": made["endpoint"]["id"]})
