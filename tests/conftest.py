@@ -1,21 +1,30 @@
-"""Servers and databases for the tests: real ones, embedded, one set for each pytest process."""
+"""Servers and databases for the tests: real ones, embedded, one set for each pytest process.
 
+And a published registry with the clock on the demo day, for tests that go through several rooms.
+"""
+
+import datetime as dt
 import os
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
-from app.platform import schema
-from app.platform.database import dispose_engines
+from app.platform import clock, schema
+from app.platform.database import dispose_engines, owner_session
 from app.platform.embedded import EmbeddedServers
 from app.platform.sealing import generate_key
-from app.platform.settings import settings
+from app.platform.settings import PROJECT_DIRECTORY, settings
+from app.registry.loading import Registry, load_registry
+from app.registry.versions import publish
+
+DEMO_DAY = dt.date(2026, 11, 24)
 
 
 class StockServers:
@@ -85,6 +94,22 @@ def todoke_environment(servers: EmbeddedServers, tmp_path: Path) -> Iterator[dic
     settings.cache_clear()
     with Administrator(admin) as run:
         run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@lru_cache
+def registry() -> Registry:
+    """The registry's files, read once for all tests."""
+    return load_registry(PROJECT_DIRECTORY / "registry_data")
+
+
+@pytest.fixture
+def published_registry(todoke_environment) -> Registry:
+    """The real registry in this test's database; it is 2026-11-24, ten in the morning in Japan."""
+    clock.shift_to(clock.at_japan_time(DEMO_DAY, 10))
+    with owner_session() as session:
+        publish(session, registry(), clock.now())
+        session.commit()
+    return registry()
 
 
 class Administrator:

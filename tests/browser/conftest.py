@@ -4,7 +4,6 @@ Chromium comes from the system where it has one; otherwise from npm (`@sparticuz
 libraries it needs), unpacked into `.cache/` by the Node that Playwright brings. The Japanese font comes from PyPI.
 """
 
-import datetime as dt
 import os
 import shutil
 import socket
@@ -28,11 +27,7 @@ from app.insight import funnel
 from app.main import create_app
 from app.matching.sweep import drain
 from app.notices.announce import announce
-from app.platform import clock
-from app.platform.database import owner_session
 from app.platform.settings import PROJECT_DIRECTORY, settings
-from app.registry.loading import Registry, load_registry
-from app.registry.versions import publish
 from app.web import assets
 from app.web.rate_limits import RateLimit
 
@@ -121,21 +116,6 @@ def address(todoke_environment, monkeypatch) -> Iterator[str]:
         server.should_exit = True
         thread.join()
     settings.cache_clear()
-
-
-@pytest.fixture(scope="session")
-def registry_files() -> Registry:
-    """The registry as it stands in the repository, read once."""
-    return load_registry(PROJECT_DIRECTORY / "registry_data")
-
-
-@pytest.fixture
-def published_registry(todoke_environment, registry_files) -> None:
-    """The repository's registry in this test's database; it is a morning in November."""
-    clock.shift_to(clock.at_japan_time(dt.date(2026, 11, 24), 10))
-    with owner_session() as session:
-        publish(session, registry_files, clock.now())
-        session.commit()
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from app.platform import clock
 from app.platform.change_queue import household_changed
 from app.platform.database import Context, app_session, owner_session
 from app.registry.versions import publish
+from tests.conftest import DEMO_DAY
 from tests.fixtures.factories import a_child, a_household, enrolled
-from tests.integration.conftest import DEMO_DAY
 
 
 def stored(household_id=None):
