@@ -18,5 +18,6 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "sweep": _every(settings().delivery.sweep_seconds, bell.SWEEP, bell.DELIVERY_QUEUE),
     "match": _every(_MATCH_SECONDS, bell.MATCH, bell.WORK_QUEUE),
     "announce": _every(_DAY_SECONDS, bell.ANNOUNCE, bell.WORK_QUEUE),
-    "release": _every(_DAY_SECONDS, bell.RELEASE, bell.WORK_QUEUE),
+    "review": _every(_DAY_SECONDS, bell.REVIEW, bell.WORK_QUEUE),
+    "release": _every(_MATCH_SECONDS, bell.RELEASE, bell.WORK_QUEUE),
 }

@@ -19,6 +19,14 @@ def match() -> None:
         _logger.info("matched: municipality %s, %d households, %s", run.municipality_code, run.households, run.reason)
 
 
+@app.task(name=bell.REVIEW)
+def review() -> None:
+    """Queue the households one of whose rights has come to its review."""
+    queued = matching.queue_reviews()
+    if queued:
+        _logger.info("review: %d households queued", queued)
+
+
 @app.task(name=bell.ANNOUNCE)
 def announce(municipality_code: str | None = None) -> None:
     """Plan and release notices for entitlements whose day has come, in one municipality or everywhere."""

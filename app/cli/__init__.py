@@ -7,7 +7,7 @@ To add a group, write `<thing>_commands.py` with functions and name them here.
 
 import typer
 
-from app.cli import demo_command, household_commands, operator_commands, registry_commands
+from app.cli import demo_command, household_care_commands, household_commands, operator_commands, registry_commands
 
 main = typer.Typer(
     name="todoke",
@@ -26,3 +26,4 @@ main.command("run")(demo_command.run)
 main.add_typer(operator_commands.database, name="database")
 main.add_typer(operator_commands.keys, name="keys")
 main.add_typer(operator_commands.access, name="access")
+main.add_typer(household_care_commands.care, name="household")

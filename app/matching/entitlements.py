@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from app.matching.evaluation import Right
 from app.matching.tables import Entitlement
+from app.platform.change_queue import rights_changed
 from app.platform.clock import now
 from app.platform.identifiers import new_id
 
@@ -76,13 +77,19 @@ def _store_some(
     if programmes is not None:
         statement = statement.where(col(Entitlement.programme_key).in_(programmes))
     gone, changes = [], []
+    touched: set[uuid.UUID] = set()
     for row in session.exec(statement):
         right = wanted.take(row)
         if right is None:
             gone.append(row.id)
         elif any(getattr(row, name) != getattr(right, name) for name in _COMPARED):
             changes.append(_changed(row, right))
+        else:
+            continue
+        touched.add(row.household_id)
     session.expunge_all()
+    for household_id in sorted(touched):
+        rights_changed(session, household_id, municipality_code)
     if gone:
         session.execute(delete(Entitlement).where(col(Entitlement.id).in_(gone)))
     if changes:
@@ -93,8 +100,8 @@ def _store_some(
 
 def _changed(row: Entitlement, right: Right) -> dict[str, Any]:
     changed = {"id": row.id, "evaluated_at": now(), **{name: getattr(right, name) for name in _COMPARED}}
-    if row.verdict != right.verdict or (row.verdict == "undetermined" and row.answer != right.answer):
-        # What was open is decided now, or another question is: it has to be looked at anew.
+    if row.verdict == "undetermined" and row.answer != right.answer:
+        # Another answer would decide now: it has to be looked at anew.
         changed |= {"announced_at": None, "announce_on": right.announce_on}
     return changed
 

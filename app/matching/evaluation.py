@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.calendar.day_numbers import date_of, number_of
 from app.matching.snapshot import Snapshot
@@ -110,14 +111,16 @@ def rights_of(
 
 
 def _periods(engine: Engine, population: Population, found: Mapping[str, Periods], today: dt.date) -> Iterator[_Period]:
-    """Yield what is worth storing, household by household: rights to their end, questions that are open today."""
+    """Yield what is worth storing, household by household: rights to their end, and the next open question of each."""
     day = number_of(today)
     kept: list[_Period] = []
     for key, periods in found.items():
         now_or_later = periods.last >= day
         is_right = (periods.verdict == YES) & now_or_later
-        is_open = (periods.verdict == UNKNOWN) & now_or_later & (periods.first <= day)
-        chosen = periods.select(is_right | is_open)
+        # What is open only after a right that is sure is a question for that day, not for today's family.
+        is_open = (periods.verdict == UNKNOWN) & now_or_later
+        is_open &= (periods.first <= day) | ~np.isin(periods.row, periods.row[is_right])
+        chosen = periods.select(is_right | (is_open & _first_of_each_row(periods, is_open)))
         households = chosen.households(population)
         starts = np.searchsorted(population.people[chosen.subject].household, households)
         kept += [
@@ -127,6 +130,15 @@ def _periods(engine: Engine, population: Population, found: Mapping[str, Periods
             )
         ]
     yield from sorted(kept, key=lambda one: (one.household, one.programme, one.subject_row, one.first))
+
+
+def _first_of_each_row(periods: Periods, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which wanted periods are the first of their row; periods stand in the order of row and day."""
+    positions = np.flatnonzero(wanted)
+    rows = periods.row[positions]
+    first = np.zeros(len(periods), dtype=np.bool_)
+    first[positions[np.concatenate(([True], rows[1:] != rows[:-1]))[: len(rows)]]] = True
+    return first
 
 
 def _rights_of_household(
@@ -172,11 +184,11 @@ def _right(engine: Engine, household_id: uuid.UUID, period: _Period, answer: Ans
         programme_version=dt.date.fromisoformat(answer.version),
         subject=answer.subject,
         verdict=verdict,
-        valid_from=first if verdict == "eligible" else min(first, today),
+        valid_from=first,
         valid_until=until if verdict == "eligible" else None,
         announce_on=_announce_on(engine, period.programme, first, today),
         deadline_on=answer.deadline,
-        review_on=answer.review_on,
+        review_on=_review_on(engine, period.programme, answer, today),
         answer={
             "amount": document["amount"],
             "steps": [
@@ -203,6 +215,22 @@ def _right(engine: Engine, household_id: uuid.UUID, period: _Period, answer: Ans
             "checked": list(answer.checked),
         },
     )
+
+
+def _review_on(engine: Engine, key: str, answer: Answer, today: dt.date) -> dt.date | None:
+    """Return the day on which time alone makes the stored answer old.
+
+    A stated income stops counting; a deadline that comes again each month or year passes; the programme's check is due.
+    """
+    programme = engine.registry.version_on(key, today) or engine.registry.programmes[key][-1]
+    days = [answer.review_on]
+    if programme.next_check_on is not None:
+        days.append(programme.next_check_on + dt.timedelta(days=1))
+    for deadline in programme.application.deadlines if programme.application else ():
+        comes_again = deadline.anchor == "today" or deadline.each_year is not None
+        if answer.deadline is not None and deadline.occasion == answer.occasion and comes_again:
+            days.append(answer.deadline + dt.timedelta(days=1))
+    return min((day for day in days if day is not None and day > today), default=None)
 
 
 def _announce_on(engine: Engine, key: str, first: dt.date, today: dt.date) -> dt.date:

@@ -16,6 +16,7 @@ from app.matching.evaluation import Engine, rights_of
 from app.matching.snapshot import read_snapshot
 from app.matching.tables import EvaluationRun
 from app.platform import bell, clock
+from app.platform.change_queue import household_changed
 from app.platform.database import Context, enter, worker_session
 from app.registry.versions import Published, published
 from app.rules.municipality_code import covers
@@ -45,10 +46,41 @@ def engine(session: Session) -> Engine:
     return _engines[current.fingerprint]
 
 
+def queue_reviews() -> int:
+    """Queue the households one of whose rights has come to its review; return how many.
+
+    Time alone makes their stored answers old: an income year ends, a month's deadline passes, a check is due.
+    """
+    queued = 0
+    for code in municipalities_with_households():
+        with worker_session(Context(municipality=code)) as session:
+            due = session.execute(
+                text("UPDATE entitlements SET review_on = NULL WHERE review_on <= :today RETURNING household_id"),
+                {"today": clock.today()},
+            ).scalars()
+            households = sorted(set(due))
+            for household_id in households:
+                household_changed(session, household_id, code, "review")
+            session.commit()
+        queued += len(households)
+    if queued:
+        bell.ring(bell.MATCH)
+    return queued
+
+
+def municipalities_with_households() -> list[str]:
+    """Return the codes of all municipalities in which somebody lives who enrolled."""
+    with worker_session() as session:
+        return list(session.execute(text("SELECT DISTINCT municipality_code FROM households ORDER BY 1")).scalars())
+
+
 def _municipalities_with_changes() -> list[str]:
     with worker_session() as session:
         rows = session.execute(
-            text("SELECT DISTINCT municipality_code FROM changes WHERE household_id IS NOT NULL ORDER BY 1")
+            text(
+                "SELECT DISTINCT municipality_code FROM changes"
+                " WHERE reader = 'matching' AND household_id IS NOT NULL ORDER BY 1"
+            )
         )
         return list(rows.scalars())
 
@@ -56,14 +88,14 @@ def _municipalities_with_changes() -> list[str]:
 def _drain_households(municipality_code: str) -> EvaluationRun | None:
     """Evaluate the changed households of one municipality; None when there is nothing (left) to do here."""
     with worker_session(Context(municipality=municipality_code)) as session:
-        if not _lock(session, municipality_code):
+        if not _try_lock(session, municipality_code):
             return None
         ids = set(
             session.execute(
                 text(
                     "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE municipality_code = :code"
-                    " AND household_id IS NOT NULL ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)"
-                    " RETURNING household_id"
+                    " AND reader = 'matching' AND household_id IS NOT NULL"
+                    " ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING household_id"
                 ),
                 {"code": municipality_code, "most": HOUSEHOLDS_AT_ONCE},
             ).scalars()
@@ -85,13 +117,11 @@ def _drain_programmes() -> list[EvaluationRun]:
             return []
         areas = {key: area for key, area in rows if key is not None}
         runs = []
-        for code in (
-            session.execute(text("SELECT DISTINCT municipality_code FROM households ORDER BY 1")).scalars().all()
-        ):
+        for code in municipalities_with_households():
             keys = {key for key, area in areas.items() if covers(area, code)}
             if keys:
                 enter(session, Context(municipality=code))
-                session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:code))"), {"code": f"matching:{code}"})
+                lock_municipality(session, code)
                 runs.append(_evaluate(session, code, "published", programmes=keys))
         session.commit()
     for run in runs:
@@ -128,10 +158,12 @@ def _evaluate(
     return run
 
 
-def _lock(session: Session, municipality_code: str) -> bool:
+def lock_municipality(session: Session, municipality_code: str) -> None:
+    """Wait for everybody who matches or plans in a municipality, and keep them waiting until this transaction ends."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"matching:{municipality_code}"})
+
+
+def _try_lock(session: Session, municipality_code: str) -> bool:
     """Take the municipality for this transaction; False when another worker has it."""
-    return bool(
-        session.execute(
-            text("SELECT pg_try_advisory_xact_lock(hashtext(:code))"), {"code": f"matching:{municipality_code}"}
-        ).scalar()
-    )
+    statement = text("SELECT pg_try_advisory_xact_lock(hashtext(:name))")
+    return bool(session.execute(statement, {"name": f"matching:{municipality_code}"}).scalar())

@@ -24,6 +24,7 @@ class Entitlement(SQLModel, table=True):
         UniqueConstraint("household_id", "programme_key", "subject", "valid_from", name="entitlements_period"),
         Index("entitlements_due", "announce_on", postgresql_where=text("announced_at IS NULL")),
         Index("entitlements_programme", "programme_key", "municipality_code"),
+        Index("entitlements_review", "review_on", postgresql_where=text("review_on IS NOT NULL")),
     )
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
@@ -37,7 +38,7 @@ class Entitlement(SQLModel, table=True):
     valid_until: dt.date | None = None
     announce_on: dt.date
     deadline_on: dt.date | None = Field(default=None, description="the office day")
-    review_on: dt.date | None = None
+    review_on: dt.date | None = Field(default=None, description="evaluate this household again on that day")
     answer: dict[str, Any] = Field(sa_type=JSONB, description="amount, steps, counted_on, pays_from, missing, reason …")
     evaluated_at: dt.datetime = recorded_instant()
     announced_at: dt.datetime | None = optional_instant()

@@ -13,9 +13,10 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from app.delivery.outbox import enqueue_all
+from app.matching.sweep import lock_municipality, municipalities_with_households
 from app.matching.tables import Entitlement
 from app.notices.planning import plan
-from app.notices.release import Message, release
+from app.notices.release import Message, ended_events, release
 from app.notices.situation import Situation, read_situations
 from app.notices.tables import Notice
 from app.platform import bell, clock
@@ -39,14 +40,14 @@ class Announced:
 
 
 def announce(municipality_code: str | None = None) -> Announced:
-    """Plan and release for every entitlement whose day has come.
+    """Plan and release for every entitlement whose day has come, and for every household whose rights changed.
 
     Args:
         municipality_code: only there; None = everywhere (the nightly job).
     """
     now = clock.now()
     result = Announced()
-    for code in [municipality_code] if municipality_code else _municipalities_with_due_entitlements():
+    for code in [municipality_code] if municipality_code else municipalities_with_households():
         while _announce_batch(code, now, result):
             pass
     if result.queued:
@@ -58,28 +59,23 @@ def release_due() -> Announced:
     """Release every planned notice whose moment has come: mornings, reminders, what the caps held back."""
     now = clock.now()
     result = Announced()
-    while _release_batch(now, result):
-        pass
+    last = uuid.UUID(int=0)
+    while households := _households_to_release(now, last):
+        last = households[-1][0]
+        by_municipality: dict[str, list[uuid.UUID]] = {}
+        for household_id, code in households:
+            by_municipality.setdefault(code, []).append(household_id)
+        for code, ids in by_municipality.items():
+            _release_in(code, ids, now, result)
     if result.queued:
         bell.ring_dispatch()
     return result
 
 
-def _municipalities_with_due_entitlements() -> list[str]:
-    """Return the municipalities with households; each is looked at in its own context, by the index of due rows."""
-    with worker_session() as session:
-        return list(session.execute(text("SELECT DISTINCT municipality_code FROM households ORDER BY 1")).scalars())
-
-
 def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced) -> bool:
     with worker_session(Context(municipality=municipality_code)) as session:
-        due = (
-            select(col(Entitlement.household_id))
-            .where(col(Entitlement.announced_at).is_(None), Entitlement.announce_on <= clock.japan_date(now))
-            .distinct()
-            .limit(BATCH)
-        )
-        ids = session.exec(due).all()
+        lock_municipality(session, municipality_code)
+        ids = _households_to_plan(session, municipality_code, now)
         if not ids:
             return False
         registry = _registry(session)
@@ -90,7 +86,25 @@ def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced)
         result.households += len(ids)
         result.municipalities.add(municipality_code)
         session.commit()
-    return len(ids) == BATCH
+    return len(ids) >= BATCH
+
+
+def _households_to_plan(session: Session, municipality_code: str, now: dt.datetime) -> list[uuid.UUID]:
+    """Return households with a right whose day has come, or whose rights changed; the latter leave the queue."""
+    due = session.exec(
+        select(col(Entitlement.household_id))
+        .where(col(Entitlement.announced_at).is_(None), Entitlement.announce_on <= clock.japan_date(now))
+        .distinct()
+        .limit(BATCH)
+    ).all()
+    changed = session.execute(
+        text(
+            "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE municipality_code = :code"
+            " AND reader = 'notices' ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING household_id"
+        ),
+        {"code": municipality_code, "most": BATCH},
+    ).scalars()
+    return sorted({*due, *changed})
 
 
 def _plan_and_release(
@@ -99,6 +113,7 @@ def _plan_and_release(
     planned = plan(situation, registry, now)
     for row in planned.announced:
         row.announced_at = now
+    session.add_all(planned.ended)
     for row in situation.entitlements:
         if row.id in planned.asked_again_on:
             row.announce_on = planned.asked_again_on[row.id]
@@ -106,9 +121,11 @@ def _plan_and_release(
     session.flush()  # an overview is named by its items, so it is written first
     session.add_all([*planned.notices, *planned.announced])
     session.flush()
-    situation.notices += planned.notices
+    known = {notice.id for notice in situation.notices}
+    situation.notices += [notice for notice in planned.notices if notice.id not in known]
     result.planned += len(planned.notices)
-    return _release(session, situation, now, result)
+    ended = [notice for notice in planned.ended if notice.released_at is not None]
+    return [*_release(session, situation, now, result), *ended_events(situation, ended, now)]
 
 
 def _release(session: Session, situation: Situation, now: dt.datetime, result: Announced) -> list[Message]:
@@ -119,20 +136,17 @@ def _release(session: Session, situation: Situation, now: dt.datetime, result: A
     return released.messages
 
 
-def _release_batch(now: dt.datetime, result: Announced) -> bool:
+def _households_to_release(now: dt.datetime, after: uuid.UUID) -> list[tuple[uuid.UUID, str]]:
+    """Return the next households, by id, that have a planned notice whose moment has come."""
     with worker_session() as session:
-        households = session.exec(
+        rows = session.exec(
             select(Notice.household_id, Notice.municipality_code)
-            .where(Notice.state == "planned", Notice.release_at <= now)
+            .where(Notice.state == "planned", Notice.release_at <= now, Notice.household_id > after)
             .distinct()
+            .order_by(col(Notice.household_id))
             .limit(BATCH)
-        ).all()
-    by_municipality: dict[str, list[uuid.UUID]] = {}
-    for household_id, municipality_code in households:
-        by_municipality.setdefault(municipality_code, []).append(household_id)
-    for code, ids in by_municipality.items():
-        _release_in(code, ids, now, result)
-    return len(households) == BATCH
+        )
+        return [(household_id, code) for household_id, code in rows]
 
 
 def _release_in(municipality_code: str, ids: Sequence[uuid.UUID], now: dt.datetime, result: Announced) -> None:

@@ -190,10 +190,17 @@ def _card(notice: Notice, outcomes: Sequence[Outcome], today: dt.date | None) ->
         urgency=_urgency(days_left),
         state=notice.state,
         read=notice.read_at is not None,
-        finished=notice.state in _ENDED or (outcome is not None and outcome.outcome in CLOSING),
+        finished=_is_over(notice, today) or (outcome is not None and outcome.outcome in CLOSING),
         outcome=outcome.outcome if outcome else None,
         released_at=notice.released_at,
     )
+
+
+def _is_over(notice: Notice, today: dt.date | None) -> bool:
+    """Whether a notice no longer holds, or its last useful day has passed."""
+    if notice.state in _ENDED:
+        return True
+    return notice.expires_at is not None and today is not None and japan_date(notice.expires_at) <= today
 
 
 def _outcome_of(notice: Notice, outcomes: Sequence[Outcome]) -> Outcome | None:
@@ -210,6 +217,18 @@ def _choices(content: dict[str, Any]) -> list[tuple[str, str]]:
     return [(choice, words[choice]) for choice in outcome_choices(kind)]
 
 
+def quiet_notices(session: Session, household_id: uuid.UUID, guardian: str | None = None) -> list[Card]:
+    """Return what concerns a person whose pushes were stopped: shown only on a page that the family opens itself."""
+    stopped = session.get_one(Household, household_id).stopped_subjects
+    outcomes = current_outcomes(session, household_id)
+    rows = session.exec(
+        select(Notice).where(
+            Notice.household_id == household_id, Notice.kind == "new_support", col(Notice.subject).in_(stopped)
+        )
+    )
+    return [_card(row, outcomes, None) for row in rows if guardian is None or row.guardian in (None, guardian)]
+
+
 def _newest_last(card: Card) -> tuple[float, uuid.UUID]:
     return card.released_at.timestamp() if card.released_at else 0.0, card.notice_id
 
@@ -223,9 +242,4 @@ def _urgency(days_left: int | None) -> str:
 def _order(card: Card, content: dict[str, Any]) -> tuple[bool, int, int, int]:
     """Order by deadline still to come, then by what a month of waiting costs, then by effort."""
     days = card.days_left if card.days_left is not None and card.days_left >= 0 else _MUCH
-    return card.outcome == "later", days, -_yen(content.get("amount_text", "")), card.minutes or _MUCH
-
-
-def _yen(amount_text: str) -> int:
-    digits = "".join(character for character in amount_text.partition("〜")[0] if character.isdigit())
-    return int(digits) if digits else 0
+    return card.outcome == "later", days, -int(content.get("yen") or 0), card.minutes or _MUCH

@@ -26,10 +26,14 @@ HOUSEHOLD = "household"
 OVERVIEW = "overview"
 """The programme key and occasion of a family's first overview."""
 CONSENT_WITHDRAWN = "consent withdrawn"
-"""Why a notice was cancelled that may be planned again when consent is given anew."""
+NO_LONGER_SO = "no longer so"
+REVIVABLE = (CONSENT_WITHDRAWN, NO_LONGER_SO)
+"""Why a notice ended that is planned again when consent is given anew, or an answer turns back."""
 QUESTION_PAUSE = dt.timedelta(days=14)
 _DEFAULT_REMINDERS = (Span.parse("7d"), Span.parse("1d"))
 _DAYS_OF_A_MONTH = 30
+_REST = dt.timedelta(days=3)
+"""A family that has just been told is not reminded within this time, but for the last step."""
 _BY_APPLICATION = ("application", "opt_out")
 
 
@@ -40,16 +44,18 @@ class Plan:
     Attributes:
         notices: new rows, in the order in which they are told.
         announced: entitlements that need no further planning.
+        ended: notices that no longer hold.
         asked_again_on: entitlements still open, with the day to look again.
     """
 
     notices: list[Notice] = field(default_factory=list)
     announced: list[Entitlement] = field(default_factory=list)
+    ended: list[Notice] = field(default_factory=list)
     asked_again_on: dict[uuid.UUID, dt.date] = field(default_factory=dict)
 
 
 def plan(situation: Situation, registry: Registry, now: dt.datetime) -> Plan:
-    """Plan the notices that a household's due entitlements call for.
+    """Plan the notices that a household's due entitlements call for, and end those that no longer hold.
 
     Args:
         situation: of the household; its entitlements with `announce_on` up to today and no `announced_at` are due.
@@ -59,6 +65,7 @@ def plan(situation: Situation, registry: Registry, now: dt.datetime) -> Plan:
     today = japan_date(now)
     due = [row for row in situation.entitlements if row.announced_at is None and row.announce_on <= today]
     result = Plan()
+    _end_what_no_longer_holds(situation, result)
     worth_telling = []
     for row in due:
         if _asks_a_question(row):
@@ -91,13 +98,42 @@ def _only_new(situation: Situation, notices: list[Notice]) -> list[Notice]:
         earlier = known.get(_key(notice))
         if earlier is None:
             kept.append(notice)
-        elif (earlier.state, earlier.closed_reason) == ("cancelled", CONSENT_WITHDRAWN):
+        elif earlier.state in ("cancelled", "superseded") and earlier.closed_reason in REVIVABLE:
             earlier.state, earlier.closed_reason = "planned", None
             earlier.content, earlier.programme_version = notice.content, notice.programme_version
             earlier.release_at, earlier.expires_at = notice.release_at, notice.expires_at
-            earlier.overview_id = None
+            earlier.deadline_on, earlier.overview_id, earlier.released_at = notice.deadline_on, None, None
             kept.append(earlier)
     return kept
+
+
+def _end_what_no_longer_holds(situation: Situation, result: Plan) -> None:
+    """End notices whose right is gone, began another day or has another deadline, and questions that were answered."""
+    for notice in situation.notices:
+        if notice.state not in ("planned", "released") or notice.programme_key == OVERVIEW:
+            continue
+        if not still_holds(situation, notice):
+            replaced = notice.kind == "question" or any(_concerns(row, notice) for row in situation.entitlements)
+            notice.state = "superseded" if replaced else "cancelled"
+            notice.closed_reason = NO_LONGER_SO
+            result.ended.append(notice)
+
+
+def still_holds(situation: Situation, notice: Notice) -> bool:
+    """Whether the stored rights still say what a notice says."""
+    if notice.kind == "question":
+        asked = {"fact": notice.content["fact"], "subject": notice.content["asked_about"]}
+        return any(asked in row.answer.get("missing", ()) for row in situation.entitlements)
+    mine = [row for row in situation.entitlements if _concerns(row, notice)]
+    if notice.kind == "deadline_reminder":
+        return any(
+            row.verdict == "eligible" and notice.deadline_on in (row.deadline_on, row.valid_until) for row in mine
+        )
+    return any(row.valid_from.isoformat() == notice.occasion and not _asks_a_question(row) for row in mine)
+
+
+def _concerns(row: Entitlement, notice: Notice) -> bool:
+    return (row.programme_key, row.subject) == (notice.programme_key, notice.subject)
 
 
 def _asks_a_question(row: Entitlement) -> bool:
@@ -142,7 +178,7 @@ def _support(situation: Situation, row: Entitlement, programme: Programme, now: 
         occasion=row.valid_from.isoformat(),
         content=content,
         release_at=next_allowed(now, situation.household.id),
-        last_useful_on=_first(_iso(content["deadline_on"]), row.valid_until),
+        last_useful_on=row.valid_until,
     )
 
 
@@ -181,9 +217,12 @@ def _reminders(situation: Situation, row: Entitlement, programme: Programme, now
     if row.verdict != "eligible" or deadline is None or take_up not in _BY_APPLICATION:
         return
     steps = programme.notify.remind_before_deadline if programme.notify else _DEFAULT_REMINDERS
+    days_before = {step: step.days + _DAYS_OF_A_MONTH * step.months for step in steps}
     for step in steps:
-        day = deadline - dt.timedelta(days=step.days + _DAYS_OF_A_MONTH * step.months)
-        if day > today and day >= row.valid_from:
+        day = deadline - dt.timedelta(days=days_before[step])
+        is_last = days_before[step] == min(days_before.values())
+        soonest = today + (dt.timedelta(days=1) if is_last else _REST)
+        if day >= max(soonest, row.valid_from):
             yield _notice(
                 situation,
                 row,
@@ -209,16 +248,19 @@ def _plan_question(
             if row in open_rows:
                 result.announced.append(row)
             continue
-        for missing in row.answer.get("missing", ())[:1]:
-            undecided[missing["subject"], missing["fact"]].append((row, programme))
+        for missing in row.answer.get("missing", ()):
+            if _may_be_asked(situation, registry, missing["fact"]):
+                undecided[missing["subject"], missing["fact"]].append((row, programme))
         if row in open_rows:
             result.asked_again_on[row.id] = later
+    for known in situation.notices:
+        if known.kind == "question":
+            undecided.pop((known.content["asked_about"], known.content["fact"]), None)
     if not undecided or _asked_lately(situation, now):
         return
     (subject, fact_path), rows = min(undecided.items(), key=_least_decisive_last)
-    fact = registry.facts.get(fact_path)
-    if fact is None or fact.question is None:
-        return
+    fact = registry.facts[fact_path]
+    assert fact.question is not None  # held by _may_be_asked
     row, programme = rows[0]
     decides = sorted({programme.name.in_language(wording.LANGUAGE) for _, programme in rows})
     question = fact.question.in_language(wording.LANGUAGE)
@@ -234,6 +276,12 @@ def _plan_question(
     )
     notice.sensitive = notice.sensitive or fact.sensitive or any(programme.sensitive for _, programme in rows)
     result.notices.append(notice)
+
+
+def _may_be_asked(situation: Situation, registry: Registry, fact_path: str) -> bool:
+    """Whether there is a question for a fact, and the family did not refuse its category."""
+    fact = registry.facts.get(fact_path)
+    return fact is not None and fact.question is not None and not situation.refuses(fact.consent)
 
 
 def _least_decisive_last(item: tuple[tuple[str, str], list[tuple[Entitlement, Programme]]]) -> tuple[int, int, Any]:
@@ -298,5 +346,4 @@ def _iso(day: str | None) -> dt.date | None:
 
 
 def _first(*days: dt.date | None) -> dt.date | None:
-    known = [day for day in days if day is not None]
-    return min(known) if known else None
+    return min((day for day in days if day is not None), default=None)

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from sqlalchemy import text
 from sqlmodel import Session, col, or_, select
 
-from app.notices.tables import Notice, PushLog
-from app.platform import clock
+from app.notices.tables import Notice
 
 
 def cancel_planned(session: Session, household_id: uuid.UUID, reason: str, *, subject: str | None = None) -> int:
@@ -37,13 +36,8 @@ def queued_notices(session: Session, household_id: uuid.UUID) -> set[uuid.UUID]:
 def tell_again(session: Session, household_id: uuid.UUID, notice_ids: Collection[uuid.UUID]) -> None:
     """Put released notices whose messages were cancelled back into the plan: release looks at them anew.
 
-    The day's message was called back, so it does not count as one.
+    What reached somebody already is not sent there again: release knows every message that went out.
     """
-    if not notice_ids:
-        return
-    for push in session.exec(select(PushLog).where(PushLog.household_id == household_id, PushLog.day == clock.today())):
-        push.cancelled = True
-        session.add(push)
     statement = select(Notice).where(
         Notice.household_id == household_id,
         Notice.state == "released",

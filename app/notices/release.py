@@ -15,9 +15,9 @@ from app.delivery.outbox import EmailMessage, Gate, Lane, LineMessage, WebhookMe
 from app.households.contacts import address_of, unsubscribe_token
 from app.households.tables import ContactPoint
 from app.notices import wording
-from app.notices.planning import CONSENT_WITHDRAWN, OVERVIEW, overview_of
+from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, OVERVIEW, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
-from app.notices.situation import Situation
+from app.notices.situation import PUSH, Situation
 from app.notices.tables import Notice, PushLog
 from app.partners import events
 from app.partners.links import pairwise_event_id
@@ -53,6 +53,8 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
     """
     result = Release()
     household = situation.household
+    if situation.is_changing:
+        return result
     ready = []
     for notice in planned:
         ended = _why_not(situation, notice, now)
@@ -66,19 +68,32 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
     if allowed_at > now:
         return _postponed(result, ready, allowed_at)
     told = [notice for notice in ready if notice.overview_id is None]
-    contact = _contact(situation, now)
-    if contact is not None and told:
-        again_at = _capped_until(situation, told, now)
+    pushed = [notice for notice in told if (notice.id, PUSH) not in situation.sent]
+    contact = _contact(situation, now) if pushed else None
+    if contact is not None:
+        again_at = _capped_until(situation, pushed, now)
         if again_at is not None:
             return _postponed(result, ready, again_at)
     for notice in ready:
         notice.state, notice.released_at = "released", now
         result.notices.append(notice)
     result.messages += _events(situation, told, now)
-    if contact is not None and told:
-        result.messages.append(_push(situation, contact, told, now))
-        result.pushes.append(_push_log(situation, told, now))
+    if contact is not None:
+        push = _push(situation, contact, pushed, now)
+        result.messages.append(push)
+        result.pushes.append(_push_log(situation, push, pushed, now))
     return result
+
+
+def ended_events(situation: Situation, ended: Iterable[Notice], now: dt.datetime) -> Iterable[WebhookMessage]:
+    """Yield `notice.cancelled` for every endpoint that was told of a notice which no longer holds."""
+    notices = list(ended)
+    for link, endpoints in situation.links:
+        for notice in notices:
+            for endpoint in endpoints:
+                if (notice.id, str(endpoint.id)) in situation.sent and _wants(endpoint, "notice.cancelled"):
+                    body = events.notice_cancelled(subject_id=link.subject_id, notice_id=notice.id, sequence=2, at=now)
+                    yield _event(situation, link, endpoint, notice, now, "notice.cancelled", body)
 
 
 def _why_not(situation: Situation, notice: Notice, now: dt.datetime) -> tuple[str, str] | None:
@@ -91,8 +106,8 @@ def _why_not(situation: Situation, notice: Notice, now: dt.datetime) -> tuple[st
         return "cancelled", "stopped"
     if situation.is_closed(notice.programme_key, notice.subject):
         return "cancelled", "outcome"
-    if notice.programme_key != OVERVIEW and not _still_entitled(situation, notice):
-        return "cancelled", "no longer entitled"
+    if notice.programme_key != OVERVIEW and not still_holds(situation, notice):
+        return "cancelled", NO_LONGER_SO
     return None
 
 
@@ -109,12 +124,6 @@ def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[No
             notice.content = overview_of(supports)
         kept.append(notice)
     return kept
-
-
-def _still_entitled(situation: Situation, notice: Notice) -> bool:
-    return any(
-        (row.programme_key, row.subject) == (notice.programme_key, notice.subject) for row in situation.entitlements
-    )
 
 
 def _contact(situation: Situation, now: dt.datetime) -> ContactPoint | None:
@@ -203,46 +212,59 @@ def _readable_unsigned(situation: Situation, told: Iterable[Notice]) -> tuple[li
     return sections, hidden
 
 
-def _events(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> Iterable[WebhookMessage]:
+def _events(situation: Situation, told: Sequence[Notice], now: dt.datetime) -> Iterable[WebhookMessage]:
     """Yield one event per notice for every endpoint of every linked app that the family agreed to share with."""
     if situation.household.protected_at is not None:
         return
-    notices = list(told)
     for link, endpoints in situation.links:
         if not situation.agrees_to("share:partner", now, recipient=str(link.partner_id)):
             continue
-        for notice in notices:
+        for notice in told:
             for endpoint in endpoints:
-                if not endpoint.event_types or "notice.created" in endpoint.event_types:
-                    yield _event(situation, link, endpoint, notice, now)
+                if (notice.id, str(endpoint.id)) not in situation.sent and _wants(endpoint, "notice.created"):
+                    body = events.notice_created(_event_content(link, notice, now), at=now)
+                    yield _event(situation, link, endpoint, notice, now, "notice.created", body)
 
 
-def _event(
-    situation: Situation, link: PartnerLink, endpoint: PartnerEndpoint, notice: Notice, now: dt.datetime
-) -> WebhookMessage:
+def _wants(endpoint: PartnerEndpoint, event_type: str) -> bool:
+    return not endpoint.event_types or event_type in endpoint.event_types
+
+
+def _event_content(link: PartnerLink, notice: Notice, now: dt.datetime) -> events.NoticeContent:
     overview = notice.programme_key == OVERVIEW
     sensitive = notice.sensitive or overview
-    content = events.notice_content(
+    return events.notice_content(
         subject_id=link.subject_id,
         notice_id=notice.id,
         programme_id=None if sensitive else notice.programme_key,
         category=notice.content.get("programme_kind", "overview") if sensitive else None,
-        kind="overview" if overview else notice.kind,  # type: ignore[arg-type]
+        kind="overview" if overview else notice.kind,  # type: ignore[arg-type]  # a notice's kind is one of them
         deadline_on=notice.deadline_on,
         sequence=1,
         today=japan_date(now),
     )
+
+
+def _event(
+    situation: Situation,
+    link: PartnerLink,
+    endpoint: PartnerEndpoint,
+    notice: Notice,
+    now: dt.datetime,
+    event_type: str,
+    body: bytes,
+) -> WebhookMessage:
     return WebhookMessage(
-        dedupe_key=f"event:{situation.household.consent_epoch}:{endpoint.id}:{notice.id}:created",
-        event_id=pairwise_event_id(link.subject_id, "notice.created", str(notice.id)),
-        event_type="notice.created",
+        dedupe_key=f"{event_type}:{situation.household.consent_epoch}:{endpoint.id}:{notice.id}",
+        event_id=pairwise_event_id(link.subject_id, event_type, str(notice.id)),
+        event_type=event_type,
         due_at=now,
         expires_at=notice.expires_at,
         gate=_gate(situation, [notice]),
         notice_ids=(notice.id,),
         partner_id=link.partner_id,
         endpoint_id=endpoint.id,
-        body=events.notice_created(content, at=now).decode(),
+        body=body.decode(),
     )
 
 
@@ -269,8 +291,14 @@ def _latest_use(told: Iterable[Notice]) -> dt.datetime | None:
     return max(ends, default=None)
 
 
-def _push_log(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> PushLog:
+def _push_log(situation: Situation, push: Message, told: Iterable[Notice], now: dt.datetime) -> PushLog:
     today = japan_date(now)
     household = situation.household
     urgent = any(notice.deadline_on and (notice.deadline_on - today).days <= _URGENT_DAYS for notice in told)
-    return PushLog(household_id=household.id, municipality_code=household.municipality_code, day=today, exempt=urgent)
+    return PushLog(
+        household_id=household.id,
+        municipality_code=household.municipality_code,
+        day=today,
+        dedupe_key=push.dedupe_key,
+        exempt=urgent,
+    )

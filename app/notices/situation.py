@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from sqlmodel import Session, SQLModel, col, select
 
+from app.delivery.outbox import Lane
+from app.delivery.tables import Delivery
 from app.households.consent import is_given
 from app.households.contacts import usable_contacts_of
 from app.households.outcomes import CLOSING
@@ -19,6 +21,10 @@ from app.households.tables import Consent, ContactPoint, Household, HouseholdDoc
 from app.matching.tables import Entitlement
 from app.notices.tables import Notice, PushLog
 from app.partners.tables import PartnerEndpoint, PartnerLink
+from app.platform.change_queue import MATCHING, Change
+
+PUSH = "push"
+"""The one personal message of a day, by e-mail or LINE, as opposed to an event for an app's endpoint."""
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -36,6 +42,10 @@ class Situation:
     outcomes: list[Outcome] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     pushes: list[PushLog] = field(default_factory=list)
+    sent: frozenset[tuple[uuid.UUID, str]] = frozenset()
+    """(notice, "push" or endpoint id) of every message that went out or is on its way."""
+    is_changing: bool = False
+    """Whether an evaluation is still to come: nothing is released that it might overturn."""
 
     def agrees_to(self, purpose: str, now: dt.datetime, recipient: str | None = None) -> bool:
         """Whether the household said yes to a purpose, for one recipient or for any."""
@@ -49,6 +59,12 @@ class Situation:
         return any(
             (row.programme_key, row.subject) == (programme_key, subject) and row.outcome in CLOSING
             for row in self.outcomes
+        )
+
+    def refuses(self, category: str) -> bool:
+        """Whether the family was asked for a category of facts and said no, or took its yes back."""
+        return any(
+            row.purpose == f"matching:{category}" and row.state in ("refused", "withdrawn") for row in self.consents
         )
 
     def is_stopped(self, subject: str) -> bool:
@@ -73,6 +89,10 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID]) -> l
     notices = _by_household(session, Notice, ids)
     pushes = _by_household(session, PushLog, ids)
     links = _links(session, ids)
+    sent, live_keys = _messages(session, ids)
+    changing = set(
+        session.exec(select(Change.household_id).where(col(Change.household_id).in_(ids), Change.reader == MATCHING))
+    )
     return [
         Situation(
             household=household,
@@ -83,7 +103,9 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID]) -> l
             links=links[household.id],
             outcomes=[row for row in outcomes[household.id] if row.undone_at is None],
             notices=notices[household.id],
-            pushes=[row for row in pushes[household.id] if not row.cancelled],
+            pushes=[row for row in pushes[household.id] if row.dedupe_key in live_keys],
+            sent=frozenset(sent[household.id]),
+            is_changing=household.id in changing,
         )
         for household in households
     ]
@@ -100,6 +122,22 @@ def _by_household(session: Session, table: type[Row], ids: Sequence[uuid.UUID]) 
     for row in _rows(session, table, ids):
         grouped[row.household_id].append(row)  # type: ignore[attr-defined]
     return grouped
+
+
+def _messages(
+    session: Session, ids: Sequence[uuid.UUID]
+) -> tuple[dict[uuid.UUID, set[tuple[uuid.UUID, str]]], set[str]]:
+    """Return, by household, what went out or is on its way, and the keys of all those messages."""
+    sent: dict[uuid.UUID, set[tuple[uuid.UUID, str]]] = defaultdict(set)
+    keys = set()
+    statement = select(Delivery).where(
+        col(Delivery.household_id).in_(ids), Delivery.state != "cancelled", Delivery.lane != Lane.TRANSACTIONAL
+    )
+    for row in session.exec(statement):
+        keys.add(row.dedupe_key)
+        if row.household_id is not None:
+            sent[row.household_id] |= {(notice_id, str(row.endpoint_id or PUSH)) for notice_id in row.notice_ids}
+    return sent, keys
 
 
 def _links(

@@ -56,5 +56,5 @@ class PushLog(SQLModel, table=True):
     household_id: uuid.UUID = Field(foreign_key="households.id", ondelete="CASCADE")
     municipality_code: str = Field(max_length=6)
     day: dt.date
-    cancelled: bool = Field(default=False, description="it was called back before it went out, so it does not count")
+    dedupe_key: str = Field(description="of the delivery; one that was called back does not count")
     exempt: bool = Field(default=False, description="a deadline within seven days does not count towards the cap")

@@ -20,6 +20,7 @@ _BLANK: Content = {
     "subject_text": "",
     "reason": "",
     "amount_text": "",
+    "yen": 0,
     "steps": [],
     "cost_of_delay_text": "",
     "pays_from_text": "",
@@ -58,10 +59,11 @@ def support_content(programme: Programme, entitlement: Entitlement, subject_text
         "subject_text": subject_text,
         "reason": str(answer.get("reason", {}).get(LANGUAGE, "")),
         "amount_text": amount_text(answer.get("amount")),
+        "yen": _yen(answer.get("amount")),
         "steps": _steps(answer),
         "cost_of_delay_text": _cost_of_delay(answer),
-        "pays_from_text": _pays_from(answer),
-        "period_text": _period(entitlement),
+        "pays_from_text": _pays_from(answer, entitlement.deadline_on),
+        "period_text": "" if programme.kind == "procedure" else _period(entitlement),
         "form_text": answer.get("form") or "",
         "checked": list(answer.get("checked", ())),
         **_deadline(programme, entitlement, today),
@@ -97,19 +99,15 @@ def question_content(programme: Programme, question: str, fact_path: str, decide
 
 
 def overview_content(supports: Sequence[Content]) -> Content:
-    """Return the content of a family's first overview: one message in place of many."""
-    title = phrases("notices/phrases.ja")["title"]["overview"].format(count=len(supports))
+    """Return the content of a family's first overview: one message in place of many, counted by programme."""
+    count = len({support["name"] for support in supports})
+    title = phrases("notices/phrases.ja")["title"]["overview"].format(count=count)
     return {**_BLANK, "kind": "new_support", "name": title, "title": title, "items": list(supports)}
 
 
 def closing() -> str:
     """Return the sentence that every notice ends with."""
     return str(phrases("notices/phrases.ja")["closing"])
-
-
-def neutral_title() -> str:
-    """Return the title that discloses nothing."""
-    return str(phrases("notices/phrases.ja")["title"]["neutral"])
 
 
 def subject_text(subject: str, document: Mapping[str, Any]) -> str:
@@ -168,12 +166,19 @@ def _cost_of_delay(answer: Mapping[str, Any]) -> str:
     return phrases("notices/phrases.ja")["cost_of_delay"].format(yen=f"{yen:,}") if yen else ""
 
 
-def _pays_from(answer: Mapping[str, Any]) -> str:
+def _pays_from(answer: Mapping[str, Any], deadline_on: dt.date | None) -> str:
+    """Return from which month it pays if one applies by the deadline; nothing where there is no day to name."""
     month = answer.get("pays_from")
-    if not month:
+    if not month or deadline_on is None:
         return ""
     year, number = str(month).split("-")[:2]
-    return str(phrases("notices/phrases.ja")["pays_from"].format(year=year, month=int(number)))
+    words = phrases("notices/phrases.ja")["pays_from"]
+    return str(words.format(by=short_date(deadline_on), year=year, month=int(number)))
+
+
+def _yen(amount: Mapping[str, Any] | None) -> int:
+    """Return the amount, or the least of it, to order by."""
+    return int((amount or {}).get("yen") or (amount or {}).get("least") or 0)
 
 
 def _period(entitlement: Entitlement) -> str:

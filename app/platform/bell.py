@@ -27,6 +27,7 @@ MATCH: Final = "todoke.match"
 ANNOUNCE: Final = "todoke.announce"
 RELEASE: Final = "todoke.release"
 COUNT: Final = "todoke.count"
+REVIEW: Final = "todoke.review"
 
 #: The queue of everything that sends, and the one of everything else.
 DELIVERY_QUEUE: Final = "delivery"

@@ -1,6 +1,7 @@
-"""The change queue: a lower room writes what changed in its own transaction, `matching` drains it.
+"""The change queue: a lower room writes what changed in its own transaction, a higher one drains it.
 
-A row names a household or a programme, never what changed. Several rows of one household are one evaluation.
+A row names a household or a programme and the room that should look at it, never what changed. `matching` evaluates;
+where that changes a stored right, `notices` looks again at what was planned and told. Several rows are one look.
 """
 
 import datetime as dt
@@ -10,9 +11,12 @@ from sqlmodel import Field, Session, SQLModel
 
 from app.platform.columns import recorded_instant
 
+MATCHING = "matching"
+NOTICES = "notices"
+
 
 class Change(SQLModel, table=True):
-    """Something to evaluate again."""
+    """Something to look at again."""
 
     __tablename__ = "changes"
 
@@ -20,6 +24,7 @@ class Change(SQLModel, table=True):
     household_id: uuid.UUID | None = Field(default=None, foreign_key="households.id", index=True, ondelete="CASCADE")
     programme_key: str | None = None
     municipality_code: str = Field(max_length=6, index=True)
+    reader: str = Field(default=MATCHING, description="matching or notices")
     reason: str
     queued_at: dt.datetime = recorded_instant()
 
@@ -27,6 +32,13 @@ class Change(SQLModel, table=True):
 def household_changed(session: Session, household_id: uuid.UUID, municipality_code: str, reason: str) -> None:
     """Queue the re-evaluation of one household, in the caller's transaction."""
     session.add(Change(household_id=household_id, municipality_code=municipality_code, reason=reason))
+
+
+def rights_changed(session: Session, household_id: uuid.UUID, municipality_code: str) -> None:
+    """Queue another look at what a household was or will be told, in the caller's transaction."""
+    session.add(
+        Change(household_id=household_id, municipality_code=municipality_code, reader=NOTICES, reason="rights changed")
+    )
 
 
 def programme_changed(session: Session, programme_key: str, reason: str) -> None:

@@ -2,12 +2,13 @@
 
 import uuid
 
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
-from app.accounts.tables import WebSession
+from app.accounts.tables import SignInLink, WebSession
 from app.delivery.claim import wait_until_no_live_claim
 from app.delivery.outbox import cancel_queued
 from app.households.protection import raise_protection
+from app.households.tables import ContactConfirmation
 from app.partners.links import live_links_of_household
 from app.platform import clock
 from app.platform.database import Context, app_session
@@ -30,12 +31,21 @@ def protect(household_id: uuid.UUID, *, by: str, reason: str | None = None) -> b
         raise_protection(session, household_id, by=by, reason=reason)
         for link in live_links_of_household(session, household_id):
             end_link(session, household_id, link, telling=False)
-        open_sessions = select(WebSession).where(
-            WebSession.household_id == household_id, col(WebSession.ended_at).is_(None)
-        )
-        for row in session.exec(open_sessions):
-            row.ended_at = clock.real_now()
-            session.add(row)
+        _end_every_way_in(session, household_id)
         cancel_queued(session, "protected", household_id=household_id)
         session.commit()
     return wait_until_no_live_claim(household_id)
+
+
+def _end_every_way_in(session: Session, household_id: uuid.UUID) -> None:
+    """End sessions, unused sign-in links and open confirmations: signing in is bound anew from here on."""
+    now = clock.real_now()
+    for row in session.exec(
+        select(WebSession).where(WebSession.household_id == household_id, col(WebSession.ended_at).is_(None))
+    ):
+        row.ended_at = now
+        session.add(row)
+    for table in (SignInLink, ContactConfirmation):
+        for row in session.exec(select(table).where(table.household_id == household_id, col(table.used_at).is_(None))):
+            row.used_at = now
+            session.add(row)

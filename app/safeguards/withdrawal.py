@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import Sequence
 
+from sqlmodel import select
+
 from app.delivery.claim import wait_until_no_live_claim
 from app.delivery.outbox import cancel_queued
 from app.households import consent, contacts
-from app.households.tables import ContactPoint
+from app.households.tables import ContactPoint, Household
 from app.notices.planning import CONSENT_WITHDRAWN
 from app.notices.recall import cancel_planned, queued_notices, tell_again
 from app.partners.links import live_links_of_household
@@ -58,6 +60,8 @@ def unsubscribe(token: str) -> None:
     """
     household_id, contact_id = contacts.read_unsubscribe_token(token)
     with app_session(Context(household=household_id)) as session:
+        # The gate first: the claim and the planner wait for it, so that neither sends to the address behind our back.
+        session.exec(select(Household).where(Household.id == household_id).with_for_update()).one_or_none()
         contact = session.get(ContactPoint, contact_id)
         if contact is None or contact.suspended_at is not None:
             return
@@ -67,3 +71,4 @@ def unsubscribe(token: str) -> None:
         tell_again(session, household_id, waiting)
         session.commit()
     wait_until_no_live_claim(household_id)
+    bell.ring(bell.RELEASE)

@@ -4,12 +4,14 @@ import datetime as dt
 import json
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import select
 
 from app.delivery.outbox import content_of
 from app.delivery.tables import Delivery
-from app.households import outcomes, profiles
-from app.matching.sweep import drain
+from app.households import consent, outcomes, profiles
+from app.matching.sweep import drain, queue_reviews
+from app.matching.tables import Entitlement
 from app.notices import inbox
 from app.notices.announce import announce, release_due
 from app.notices.planning import OVERVIEW
@@ -86,7 +88,7 @@ def test_a_first_match_is_one_overview_in_one_message(world):
     items = notices(household_id, overview_id=overview.id)
     assert len(items) >= 5 and all(item.state == "released" for item in items)
     ((_, mail),) = messages(household_id, "email")
-    assert f"{len(items)}件" in mail["subject"]
+    assert f"{len({item.programme_key for item in items})}件" in mail["subject"]
     ((_, event),) = messages(household_id, "webhook")
     body = json.loads(event["body"])
     assert (body["type"], body["data"]["kind"], body["data"]["subject_id"]) == (
@@ -104,7 +106,7 @@ def test_every_notice_says_why_until_when_where_to_ask_and_that_it_decides_nothi
         assert CLOSING in part
         assert "2026年12月4日(金)まで" in part
         assert "2026年12月7日(月)まで(法律上の最後の日は2026年12月6日(日)ですが" in part
-        assert "15,000円を受け取れなくなります" in part
+        assert "受け取れる額が15,000円ずつ減る見込みです" in part
         assert "児童手当担当窓口" in part
     for notice in notices(household_id, kind="new_support"):
         if notice.programme_key != OVERVIEW:
@@ -203,6 +205,13 @@ def test_a_question_is_not_repeated_within_two_weeks(world):
         at(day)
         tell()
     assert len(notices(household_id, kind="question")) == 1
+    at("2026-12-09")
+    with owner_session() as session:
+        session.execute(text("UPDATE entitlements SET announce_on = '2026-12-09' WHERE verdict = 'undetermined'"))
+        session.commit()
+    tell()
+    first, second = notices(household_id, kind="question")
+    assert first.content["fact"] != second.content["fact"]
 
 
 def test_quiet_hours_hold_the_release_until_morning(world):
@@ -297,3 +306,114 @@ def test_a_draft_programme_never_notifies(world):
     household_id = enrolled(NEWBORN)
     tell()
     assert not drafts & {notice.programme_key for notice in notices(household_id)}
+
+
+def test_a_reminder_built_on_facts_that_were_taken_back_does_not_go_out(world):
+    household_id = enrolled(SINGLE_PARENT)
+    tell()
+    before = len(messages(household_id))
+    save(household_id, facts={}, guardians=[{"id": "g1"}])
+    at("2026-11-29")
+    release_due()  # the evaluation is still to come: nothing is released that it might overturn
+    assert len(messages(household_id)) == before
+    tell()
+    release_due()
+    ended = notices(household_id, programme_key="000000/child-rearing-allowance", kind="deadline_reminder")
+    assert {notice.state for notice in ended} <= {"superseded", "cancelled"}
+    assert not [n for n in notices(household_id, state="released") if n.kind == "deadline_reminder" and n.sensitive]
+
+
+def test_a_refused_category_is_never_asked_about(world):
+    household_id = enrolled(
+        a_household("131229", [a_child("2016-01-25")]), purposes=("matching:basic", "channel:email")
+    )
+    with app_session(Context(household=household_id)) as session:
+        refused = ["matching:single_parent", "matching:income"]
+        consent.refuse(session, household_id, refused, language="ja", by="guardian:g1", source="web")
+        session.commit()
+    tell()
+    asked = {world.facts[notice.content["fact"]].consent for notice in notices(household_id, kind="question")}
+    assert not asked & {"single_parent", "income"}
+
+
+def test_a_right_that_goes_on_is_told_even_after_its_deadline(world):
+    at("2026-12-07", 22)
+    household_id = enrolled(NEWBORN)
+    tell()
+    at("2026-12-08", 9)
+    release_due()
+    allowance = notices(household_id, programme_key="000000/child-allowance", subject="child:c2", kind="new_support")[0]
+    assert allowance.state == "released"
+    ((_, mail),) = messages(household_id, "email")
+    assert "児童手当" in mail["text"]
+
+
+def test_a_corrected_birth_date_ends_the_old_notice_and_its_reminders(world):
+    household_id = enrolled(a_household(children=[a_child("2026-11-12")], facts={"single_parent": False}))
+    _, _, _ = a_linked_app(household_id, "http://127.0.0.1:9/hook")
+    tell()
+    save(household_id, children=[{"id": "c1", "birth_date": "2026-11-21"}])
+    tell()
+    old, new = notices(household_id, programme_key="000000/birth-registration", kind="new_support")
+    if old.occasion > new.occasion:
+        old, new = new, old
+    assert (old.state, old.occasion) == ("superseded", "2026-11-12")
+    assert (new.state, new.occasion) == ("planned", "2026-11-21")  # told tomorrow: one message a day
+    planned = notices(household_id, programme_key="000000/birth-registration", state="planned")
+    assert {notice.deadline_on for notice in planned} == {dt.date(2026, 12, 4)}
+    with app_session(Context(household=household_id)) as session:
+        cards = [card for card in inbox.all_notices(session, household_id) if "出生届" in card.title]
+    assert sorted(card.finished for card in cards) == [False, True]
+
+
+def test_an_answer_that_turns_back_is_told_again(world):
+    household_id = enrolled(a_household(children=[a_child("2023-11-02")], facts={"single_parent": False}))
+    tell()
+    save(household_id, children=[])
+    tell()
+    ended = notices(household_id, programme_key="000000/child-allowance", kind="new_support")
+    assert {notice.state for notice in ended} == {"cancelled"}
+    save(household_id, children=[{"id": "c1", "birth_date": "2023-11-02"}])
+    tell()
+    again = notices(household_id, programme_key="000000/child-allowance", kind="new_support")
+    assert [notice.state for notice in again] != ["cancelled"]
+
+
+def test_an_app_hears_that_a_notice_no_longer_holds(world):
+    household_id = enrolled(a_household(children=[a_child("2023-11-02")], facts={"single_parent": False}))
+    a_linked_app(household_id, "http://127.0.0.1:9/hook")
+    tell()
+    at("2026-11-26")
+    children = [{"id": "c1", "birth_date": "2023-11-02"}, {"id": "c2", "birth_date": "2026-11-21"}]
+    save(household_id, children=children)
+    tell()
+    save(household_id, children=children[:1])
+    tell()
+    bodies = [json.loads(message["body"]) for _, message in messages(household_id, "webhook")]
+    created = {body["data"]["notice_id"] for body in bodies if body["type"] == "notice.created"}
+    ended = {body["data"]["notice_id"] for body in bodies if body["type"] == "notice.cancelled"}
+    assert ended and ended < created
+
+
+def test_a_monthly_deadline_is_looked_at_again_when_it_has_passed(world):
+    household_id = enrolled(SINGLE_PARENT)
+    tell()
+    assert queue_reviews() == 0
+    at("2026-12-01")
+    assert queue_reviews() == 1
+    tell()
+    with owner_session() as session:
+        statement = select(Entitlement.deadline_on).where(
+            Entitlement.household_id == household_id, Entitlement.programme_key == "000000/child-rearing-allowance"
+        )
+        assert list(session.exec(statement)) == [dt.date(2026, 12, 28)]
+    assert queue_reviews() == 0
+
+
+def test_a_card_leaves_the_list_of_things_to_do_after_its_last_day(world):
+    household_id = enrolled(a_household(children=[a_child("2026-09-20")], facts={"single_parent": False}))
+    tell()
+    with app_session(Context(household=household_id)) as session:
+        cards = inbox.all_notices(session, household_id, clock.today())
+        later = inbox.all_notices(session, household_id, dt.date(2028, 1, 1))
+    assert sum(card.finished for card in cards) < sum(card.finished for card in later)

@@ -90,6 +90,7 @@ def upgrade() -> None:
         sa.Column("household_id", sa.Uuid(), nullable=True),
         sa.Column("programme_key", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("municipality_code", sqlmodel.sql.sqltypes.AutoString(length=6), nullable=False),
+        sa.Column("reader", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("queued_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["household_id"], ["households.id"], ondelete="CASCADE"),
@@ -167,6 +168,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("announced_at IS NULL"),
     )
     op.create_index("entitlements_programme", "entitlements", ["programme_key", "municipality_code"], unique=False)
+    op.create_index(
+        "entitlements_review",
+        "entitlements",
+        ["review_on"],
+        unique=False,
+        postgresql_where=sa.text("review_on IS NOT NULL"),
+    )
     op.create_table(
         "household_documents",
         sa.Column("household_id", sa.Uuid(), nullable=False),
@@ -356,7 +364,7 @@ def upgrade() -> None:
         sa.Column("household_id", sa.Uuid(), nullable=False),
         sa.Column("municipality_code", sqlmodel.sql.sqltypes.AutoString(length=6), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("cancelled", sa.Boolean(), nullable=False),
+        sa.Column("dedupe_key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("exempt", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["household_id"], ["households.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
@@ -590,6 +598,9 @@ def downgrade() -> None:
     op.drop_table("household_facts")
     op.drop_index(op.f("ix_household_documents_municipality_code"), table_name="household_documents")
     op.drop_table("household_documents")
+    op.drop_index(
+        "entitlements_review", table_name="entitlements", postgresql_where=sa.text("review_on IS NOT NULL")
+    )
     op.drop_index("entitlements_programme", table_name="entitlements")
     op.drop_index("entitlements_due", table_name="entitlements", postgresql_where=sa.text("announced_at IS NULL"))
     op.drop_table("entitlements")
