@@ -19,7 +19,7 @@ from sqlmodel import Session, select
 
 from app.households.tables import ContactConfirmation, ContactPoint, Household
 from app.platform import clock
-from app.platform.errors import InvalidInput, NotFound
+from app.platform.errors import Conflict, InvalidInput, NotFound
 from app.platform.identifiers import new_id
 from app.platform.sealing import blind_index, seal, unseal
 
@@ -34,12 +34,13 @@ def add_email(session: Session, household_id: uuid.UUID, guardian: str, address:
 
     Raises:
         InvalidInput: it does not look like an address that mail could reach.
+        Conflict: the household is protected and anybody in it gave this address before that.
     """
     return _add(session, household_id, guardian, "email", normalised_email(address))
 
 
 def add_line(session: Session, household_id: uuid.UUID, guardian: str, user_id: str) -> ContactPoint:
-    """Store a LINE-style user id, as account linking returned it."""
+    """Store a LINE-style user id, as account linking returned it. Refused as in `add_email`."""
     if not re.fullmatch(r"U[0-9a-f]{32}", user_id):
         raise InvalidInput("this is not a LINE user id; expected U and 32 hexadecimal digits", field="line")
     return _add(session, household_id, guardian, "line", user_id)
@@ -60,7 +61,10 @@ def address_of(contact: ContactPoint) -> str:
 
 
 def find_by_email(session: Session, address: str) -> list[ContactPoint]:
-    """Return the confirmed contact points with this address, in any household: for signing in, nothing else."""
+    """Return the confirmed contact points with this address, in any household: for signing in, nothing else.
+
+    Whether one of them may still open its inbox can be seen only in its household: ask `is_own` or `prove` there.
+    """
     rows = session.execute(
         text("SELECT id, household_id FROM find_contact_points(:wanted) WHERE confirmed_at IS NOT NULL"),
         {"wanted": blind_index(normalised_email(address), "email")},
@@ -89,34 +93,42 @@ def start_confirmation(session: Session, contact: ContactPoint, browser_token: s
 
 
 def confirm(session: Session, contact_point_id: uuid.UUID, code: str, browser_token: str) -> bool:
-    """Confirm a contact point with the code that was sent to it. A wrong code uses up one of five attempts.
+    """Confirm a contact point with the code that was sent to it; from now on messages may go to it (again).
 
-    The caller commits in either case, so that a wrong attempt counts.
+    A wrong code uses up one of five attempts. The caller commits in either case, so that a wrong attempt counts.
 
     Returns:
-        True when the contact is confirmed now; False when the code is wrong, used, too old or from another browser.
+        True when the contact is confirmed now; False when the code is wrong, used, too old or from another browser,
+        and for a contact that a protected household had before its protection.
     """
-    row = session.exec(
-        select(ContactConfirmation)
-        .where(ContactConfirmation.contact_point_id == contact_point_id)
-        .order_by(ContactConfirmation.id.desc())  # type: ignore[attr-defined]
-        .limit(1)
-        .with_for_update()
-    ).one_or_none()
-    if row is None or row.used_at is not None or row.attempts_left <= 0 or row.expires_at <= clock.real_now():
+    found = _contact_and_gate(session, contact_point_id)
+    if (
+        found is None
+        or _known_before_protection(*found)
+        or not _take_code(session, contact_point_id, code, browser_token)
+    ):
         return False
-    row.attempts_left -= 1
-    session.add(row)
-    same_browser = hmac.compare_digest(row.browser_digest, sha256(browser_token.encode()).digest())
-    digits = unicodedata.normalize("NFKC", code).strip()
-    if not same_browser or not hmac.compare_digest(row.code_digest, blind_index(digits, f"confirmation:{row.id}")):
-        return False
-    row.used_at = clock.real_now()
-    contact = session.get_one(ContactPoint, contact_point_id)
+    contact = found[0]
     contact.confirmed_at = clock.now()
     contact.suspended_at = contact.suspended_reason = None
     session.add(contact)
     return True
+
+
+def prove(session: Session, contact_point_id: uuid.UUID, code: str, browser_token: str) -> bool:
+    """Check a code for signing in, counted as in `confirm`. The contact stays as it is: what was stopped stays stopped.
+
+    Returns:
+        True when the code is right and the contact is its guardian's own (`is_own`).
+    """
+    found = _contact_and_gate(session, contact_point_id)
+    return found is not None and is_own(*found) and _take_code(session, contact_point_id, code, browser_token)
+
+
+def is_own(contact: ContactPoint, household: Household) -> bool:
+    """Whether an address counts as its guardian's alone: confirmed, and where protection was raised, after it."""
+    confirmed_at = contact.confirmed_at
+    return confirmed_at is not None and (household.protected_at is None or confirmed_at > household.protected_at)
 
 
 def usable_contacts(session: Session, household: Household) -> list[ContactPoint]:
@@ -128,13 +140,7 @@ def usable_contacts(session: Session, household: Household) -> list[ContactPoint
 def usable_contacts_of(household: Household, contacts: Iterable[ContactPoint]) -> list[ContactPoint]:
     """Return those of a household's contacts that a message may go to, best first."""
     return sorted(
-        (
-            contact
-            for contact in contacts
-            if contact.confirmed_at is not None
-            and contact.suspended_at is None
-            and (household.protected_at is None or contact.confirmed_at > household.protected_at)
-        ),
+        (contact for contact in contacts if contact.suspended_at is None and is_own(contact, household)),
         key=lambda contact: (contact.preference, contact.id),
     )
 
@@ -169,19 +175,18 @@ def set_aside(session: Session, contact: ContactPoint, reason: str) -> None:
 
 
 def _add(session: Session, household_id: uuid.UUID, guardian: str, kind: str, address: str) -> ContactPoint:
-    household = session.get(Household, household_id)
+    household = _gate(session, household_id)
     if household is None:
         raise NotFound("this household is not stored, or not visible here")
     index = blind_index(address, kind)
-    known = session.exec(
-        select(ContactPoint).where(
-            ContactPoint.household_id == household_id,
-            ContactPoint.guardian == guardian,
-            ContactPoint.address_index == index,
-        )
-    ).one_or_none()
-    if known is not None:
-        return known
+    for known in session.exec(select(ContactPoint).where(ContactPoint.household_id == household_id)):
+        # Most mailboxes read upper and lower case as one, so a known one cannot come back in capitals.
+        if _known_before_protection(known, household) and address_of(known).casefold() == address.casefold():
+            raise Conflict(
+                "this address was given before the protection; expected one that nobody knew then", field=kind
+            )
+        if (known.guardian, known.address_index) == (guardian, index):
+            return known
     contact = new_contact(household, guardian, kind, address)
     session.add(contact)
     session.flush()
@@ -189,7 +194,7 @@ def _add(session: Session, household_id: uuid.UUID, guardian: str, kind: str, ad
 
 
 def new_contact(household: Household, guardian: str, kind: str, address: str) -> ContactPoint:
-    """Return a contact point, sealed and not confirmed yet."""
+    """Return a contact point, sealed and not confirmed yet, made at an instant of the clock that protection uses."""
     contact_id = new_id()
     return ContactPoint(
         id=contact_id,
@@ -199,8 +204,53 @@ def new_contact(household: Household, guardian: str, kind: str, address: str) ->
         kind=kind,
         address_sealed=seal(address, "contact_points", "address", contact_id),
         address_index=blind_index(address, kind),
+        created_at=clock.now(),
     )
 
 
 def _mark(body: bytes) -> bytes:
     return blind_index(body.hex(), "unsubscribe")[:_MARK_BYTES]
+
+
+def _take_code(session: Session, contact_point_id: uuid.UUID, code: str, browser_token: str) -> bool:
+    """Use up the latest code of a contact, or one attempt at it."""
+    row = session.exec(
+        select(ContactConfirmation)
+        .where(ContactConfirmation.contact_point_id == contact_point_id)
+        .order_by(ContactConfirmation.id.desc())  # type: ignore[attr-defined]
+        .limit(1)
+        .with_for_update()
+    ).one_or_none()
+    if row is None or row.used_at is not None or row.attempts_left <= 0 or row.expires_at <= clock.real_now():
+        return False
+    row.attempts_left -= 1
+    session.add(row)
+    same_browser = hmac.compare_digest(row.browser_digest, sha256(browser_token.encode()).digest())
+    digits = unicodedata.normalize("NFKC", code).strip()
+    if not same_browser or not hmac.compare_digest(row.code_digest, blind_index(digits, f"confirmation:{row.id}")):
+        return False
+    row.used_at = clock.real_now()
+    return True
+
+
+def _known_before_protection(contact: ContactPoint, household: Household) -> bool:
+    return household.protected_at is not None and contact.created_at <= household.protected_at
+
+
+def _contact_and_gate(session: Session, contact_point_id: uuid.UUID) -> tuple[ContactPoint, Household] | None:
+    contact = session.get(ContactPoint, contact_point_id)
+    household = _gate(session, contact.household_id) if contact is not None else None
+    return (contact, household) if contact is not None and household is not None else None
+
+
+def _gate(session: Session, household_id: uuid.UUID) -> Household | None:
+    """Return the household as it is now, held until the end of the transaction.
+
+    Protection waits for what began before it, and what begins after it sees it.
+    """
+    return session.exec(
+        select(Household)
+        .where(Household.id == household_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).one_or_none()

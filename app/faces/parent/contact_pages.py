@@ -9,11 +9,12 @@ from starlette.responses import Response
 
 from app.faces.parent.forms import CodeForm, EmailForm
 from app.households import consent
-from app.households.contacts import add_email, address_of, confirm
+from app.households.contacts import add_email, address_of, confirm, usable_contacts
 from app.households.tables import ContactPoint
+from app.households.tables import Household as HouseholdRow
 from app.platform import bell
 from app.platform.database import app_session
-from app.platform.errors import NotFound
+from app.platform.errors import Conflict, NotFound
 from app.safeguards.confirmation import send_code
 from app.web.access import Household
 from app.web.browser import browser_token
@@ -33,23 +34,24 @@ def contacts(request: Request, actor: Household) -> Response:
         query = select(ContactPoint).where(
             ContactPoint.household_id == actor.household_id, ContactPoint.guardian == actor.guardian
         )
-        known = [
-            (address_of(row), row.confirmed_at is not None and row.suspended_at is None)
-            for row in session.exec(query)
-            if row.kind == "email"
-        ]
+        household = session.get_one(HouseholdRow, actor.household_id)
+        usable = {row.id for row in usable_contacts(session, household)}
+        known = [(address_of(row), row.id in usable) for row in session.exec(query) if row.kind == "email"]
     return _address_page(request, Filled(), known=known)
 
 
 @router.post("/contact")
 def add(request: Request, actor: Household, form: Submitted) -> Response:
-    """Store the address, unconfirmed, and send a code to it."""
+    """Store the address, unconfirmed, and send a code to it. Under protection it must be one that nobody knew."""
     filled = fill(EmailForm, form)
     if filled.value is None:
         return _address_page(request, filled, status=422)
     _sending.count(str(actor.household_id))
     with app_session(actor.context) as session:
-        contact = add_email(session, actor.household_id, actor.guardian, filled.value.email)
+        try:
+            contact = add_email(session, actor.household_id, actor.guardian, filled.value.email)
+        except Conflict:
+            return _address_page(request, filled.refuse("email", "error.email_known_before"), status=422)
         send_code(session, contact, browser_token(request))
         session.commit()
     bell.ring_dispatch()

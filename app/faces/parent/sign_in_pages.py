@@ -1,4 +1,9 @@
-"""Coming back: by a code sent to a confirmed address, or by a single-use link. The answer never says who is known."""
+"""Coming back: by a code sent to an address that is its guardian's own, or by a single-use link.
+
+The answer never says who is known. Under protection an address confirmed before it opens nothing any more.
+"""
+
+from collections.abc import Iterator
 
 from fastapi import APIRouter
 from sqlmodel import Session
@@ -9,7 +14,7 @@ from starlette.responses import Response
 from app.accounts.sign_in import open_session
 from app.faces.parent.entering_pages import GUARDIAN
 from app.faces.parent.forms import CodeForm, EmailForm
-from app.households.contacts import confirm, find_by_email
+from app.households.contacts import find_by_email, is_own, prove
 from app.households.tables import ContactPoint, Household
 from app.platform import bell
 from app.platform.database import Context, app_session, enter
@@ -86,8 +91,7 @@ def sign_out(request: Request) -> Response:
 
 def _send_to_known(address: str, token: str) -> None:
     with app_session() as session:
-        for known in find_by_email(session, address):
-            contact = _enter(session, known)
+        for contact, _ in _owned(session, address):
             send_code(session, contact, token)
             session.commit()
             bell.ring_dispatch()
@@ -95,12 +99,9 @@ def _send_to_known(address: str, token: str) -> None:
 
 def _open(address: str, code: str, token: str) -> str | None:
     with app_session() as session:
-        for known in find_by_email(session, address):
-            contact = _enter(session, known)
-            confirmed = confirm(session, contact.id, code, token)
+        for contact, household in _owned(session, address):
             opened = None
-            if confirmed:
-                household = session.get_one(Household, contact.household_id)
+            if prove(session, contact.id, code, token):
                 opened = open_session(
                     session,
                     household_id=household.id,
@@ -113,6 +114,11 @@ def _open(address: str, code: str, token: str) -> str | None:
     return None
 
 
-def _enter(session: Session, known: ContactPoint) -> ContactPoint:
-    enter(session, Context(household=known.household_id))
-    return session.get_one(ContactPoint, known.id)
+def _owned(session: Session, address: str) -> Iterator[tuple[ContactPoint, Household]]:
+    """Yield the contacts with this address that may open their inbox, each in the context of its household."""
+    for known in find_by_email(session, address):
+        enter(session, Context(household=known.household_id))
+        contact = session.get_one(ContactPoint, known.id)
+        household = session.get_one(Household, known.household_id)
+        if is_own(contact, household):
+            yield contact, household

@@ -4,6 +4,8 @@ import copy
 import datetime as dt
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from app.households import consent, contacts, outcomes, profiles, protection
@@ -201,3 +203,86 @@ def test_protection_only_rises_and_hides_contacts_known_before(household):
             protection.clear_protection(session, household, by="a", second_person="a", reason="mistake")
         protection.clear_protection(session, household, by="a", second_person="b", reason="moved away, court order")
         assert row.protected_at is None
+
+
+def confirmed(session, household, address="known@example.jp", guardian="g1", browser="browser-a"):
+    contact = contacts.add_email(session, household, guardian, address)
+    assert contacts.confirm(session, contact.id, contacts.start_confirmation(session, contact, browser), browser)
+    return contact
+
+
+@pytest.mark.parametrize(
+    "address", ["known@example.jp", "Known@Example.JP", "of-the-other@example.jp", "typed@example.jp"]
+)
+def test_under_protection_no_address_that_was_known_before_is_taken_again(household, address):
+    with in_household(household) as session:
+        confirmed(session, household)
+        confirmed(session, household, "of-the-other@example.jp", guardian="g2")
+        contacts.add_email(session, household, "g2", "typed@example.jp")  # never confirmed
+        protection.raise_protection(session, household, by="staff:1")
+        before = len(session.exec(select(ContactPoint)).all())
+        with pytest.raises(Conflict, match="before the protection"):
+            contacts.add_email(session, household, "g1", address)
+        assert len(session.exec(select(ContactPoint)).all()) == before
+
+
+def test_a_code_of_an_address_known_before_the_flag_confirms_and_proves_nothing(household):
+    with in_household(household) as session:
+        old, unconfirmed = (
+            confirmed(session, household),
+            contacts.add_email(session, household, "g2", "typed@example.jp"),
+        )
+        codes = {contact.id: contacts.start_confirmation(session, contact, "b") for contact in (old, unconfirmed)}
+        row = protection.raise_protection(session, household, by="staff:1")
+        for contact in (old, unconfirmed):
+            for code in (codes[contact.id], contacts.start_confirmation(session, contact, "b")):
+                assert not contacts.confirm(session, contact.id, code, "b")
+                assert not contacts.prove(session, contact.id, code, "b")
+        assert not contacts.is_own(old, row)
+        assert contacts.usable_contacts(session, row) == []
+        assert old.confirmed_at < row.protected_at
+
+
+def test_under_protection_a_new_address_can_be_confirmed_and_proves_who_signs_in(household):
+    with in_household(household) as session:
+        row = protection.raise_protection(session, household, by="staff:1")
+        new = confirmed(session, household, "new@example.jp")
+        assert contacts.usable_contacts(session, row) == [new]
+        assert contacts.add_email(session, household, "g1", "new@example.jp").id == new.id
+        assert contacts.prove(session, new.id, contacts.start_confirmation(session, new, "b"), "b")
+
+
+def test_the_instant_of_a_contact_is_of_the_clock_that_protection_uses(household):
+    clock.shift_to(clock.real_now() + dt.timedelta(days=400))
+    with in_household(household) as session:
+        row = protection.raise_protection(session, household, by="staff:1")
+        assert confirmed(session, household, "new@example.jp").created_at > row.protected_at
+
+
+def test_signing_in_leaves_a_stopped_contact_stopped_and_confirming_anew_starts_it(household):
+    with in_household(household) as session:
+        contact = confirmed(session, household)
+        confirmed_at = contact.confirmed_at
+        contacts.set_aside(session, contact, "unsubscribed")
+        assert contacts.prove(session, contact.id, contacts.start_confirmation(session, contact, "b"), "b")
+        assert (contact.suspended_reason, contact.confirmed_at) == ("unsubscribed", confirmed_at)
+        assert contact.suspended_at is not None
+        assert contacts.confirm(session, contact.id, contacts.start_confirmation(session, contact, "b"), "b")
+        assert contact.suspended_at is None and contact.suspended_reason is None
+
+
+def test_protection_waits_for_a_confirmation_that_has_begun(household):
+    """Otherwise an address could count as confirmed after a flag that its confirmation never saw."""
+    with in_household(household) as session:
+        contact = contacts.add_email(session, household, "g1", "known@example.jp")
+        code = contacts.start_confirmation(session, contact, "b")
+        session.commit()
+    with in_household(household) as confirming, in_household(household) as protecting:
+        assert contacts.confirm(confirming, contact.id, code, "b")
+        protecting.execute(text("SET LOCAL lock_timeout = '200ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            protection.raise_protection(protecting, household, by="staff:1")
+        confirming.commit()
+        protecting.rollback()
+        row = protection.raise_protection(protecting, household, by="staff:1")
+        assert contacts.usable_contacts(protecting, row) == []
