@@ -100,12 +100,12 @@ def partner_link(
     from app.accounts.sign_in import create_link
     from app.partners.registration import register_partner
     from app.platform.database import Context, app_session
+    from app.platform.identifiers import new_id
     from app.platform.settings import settings
 
-    with app_session() as session:
-        partner = register_partner(session, name=name, app_name=app_name)
-        session.commit()
-    with app_session(Context(partner=partner.id)) as session:
-        token = create_link(session, partner_id=partner.id)
+    partner_id = new_id()
+    with app_session(Context(partner=partner_id)) as session:
+        register_partner(session, partner_id, name=name, app_name=app_name)
+        token = create_link(session, partner_id=partner_id)
         session.commit()
     print(f"{settings().public_url}/partner/sign-in/{token}")

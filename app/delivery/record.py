@@ -16,10 +16,11 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.delivery import breaker, retry
+from app.delivery import breaker, endpoint_ends, retry
 from app.delivery.channels.contract import AttemptResult, Outcome
 from app.delivery.claim import Claimed
 from app.partners.endpoints import FAILING, GONE
+from app.partners.tables import PartnerEndpoint
 from app.platform.clock import real_now
 from app.platform.database import Context, enter
 from app.platform.identifiers import new_id
@@ -235,13 +236,9 @@ def _locked_health(session: Session, endpoint_id: uuid.UUID) -> breaker.Health:
 
 def _disable(session: Session, endpoint_id: uuid.UUID, reason: str, now: dt.datetime) -> None:
     _logger.warning("endpoint %s disabled: %s", endpoint_id, reason)
-    session.execute(
-        text(
-            "UPDATE partner_endpoints SET disabled_at = :now, disabled_reason = :reason"
-            " WHERE id = :endpoint_id AND disabled_at IS NULL"
-        ),
-        {"endpoint_id": endpoint_id, "reason": reason, "now": now},
-    )
+    endpoint = session.get(PartnerEndpoint, endpoint_id)
+    if endpoint is not None:
+        endpoint_ends.disable(session, endpoint, at=now, reason=reason)
 
 
 def _set_addresses_aside(session: Session, applied: Iterable[Finished], now: dt.datetime) -> None:

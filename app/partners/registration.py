@@ -6,17 +6,19 @@ from sqlmodel import Session
 
 from app.partners.tables import Partner
 from app.platform.errors import InvalidInput, NotFound
-from app.platform.identifiers import new_id
 from app.platform.sealing import seal, unseal
 
 LONGEST_NAME = 100
 
 
-def register_partner(session: Session, *, name: str, app_name: str, contact: str | None = None) -> Partner:
+def register_partner(
+    session: Session, partner_id: uuid.UUID, *, name: str, app_name: str, contact: str | None = None
+) -> Partner:
     """Write a new partner.
 
     Args:
-        session: any context; the list of partners is no secret, the contact is sealed.
+        session: in the context of the new partner. Every context may read partners: the contact is sealed.
+        partner_id: a new one, from `app.platform.identifiers`.
         name: the company or body.
         app_name: what parents see on the consent screen.
         contact: e-mail address of the technical contact.
@@ -24,7 +26,7 @@ def register_partner(session: Session, *, name: str, app_name: str, contact: str
     Raises:
         InvalidInput: a name is missing or too long, or the contact is no address.
     """
-    partner = Partner(id=new_id(), name=_checked(name, "name"), app_name=_checked(app_name, "app_name"))
+    partner = Partner(id=partner_id, name=_checked(name, "name"), app_name=_checked(app_name, "app_name"))
     if contact is not None:
         if contact.count("@") != 1 or any(letter.isspace() for letter in contact):
             raise InvalidInput("contact: expected one e-mail address", field="contact")

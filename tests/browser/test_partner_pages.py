@@ -17,6 +17,7 @@ from app.main import create_app
 from app.partners.registration import register_partner
 from app.platform import clock
 from app.platform.database import Context, app_session, worker_session
+from app.platform.identifiers import new_id
 from app.platform.settings import settings
 
 pytestmark = pytest.mark.browser
@@ -46,10 +47,9 @@ def address(todoke_environment, monkeypatch):
 
 @pytest.fixture
 def sign_in_path(address):
-    with app_session() as session:
-        partner_id = register_partner(session, name="株式会社そらいろ(架空)", app_name="そらいろ子育て").id
-        session.commit()
+    partner_id = new_id()
     with app_session(Context(partner=partner_id)) as session:
+        register_partner(session, partner_id, name="株式会社そらいろ(架空)", app_name="そらいろ子育て")
         token = create_link(session, partner_id=partner_id)
         session.commit()
     return f"/partner/sign-in/{token}"

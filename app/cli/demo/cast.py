@@ -18,6 +18,7 @@ from app.households.synthetic import synthetic_households
 from app.partners.endpoints import register_endpoint
 from app.partners.registration import register_partner
 from app.platform.database import Context, app_session, owner_session
+from app.platform.identifiers import new_id
 from app.platform.rendering import phrases
 from app.platform.settings import settings
 from app.safeguards.bereavement import stop_pushes_about
@@ -76,13 +77,12 @@ def line_id_of(name: str) -> str:
 def register_sample_app(webhook_url: str) -> PartnerApp:
     """Register the sample partner app with one endpoint."""
     words = phrases("phrases/demo")
-    with app_session() as session:
-        partner = register_partner(session, name=words["partner_name"], app_name=words["partner_app_name"])
+    partner_id = new_id()
+    with app_session(Context(partner=partner_id)) as session:
+        register_partner(session, partner_id, name=words["partner_name"], app_name=words["partner_app_name"])
+        shown = register_endpoint(session, partner_id, webhook_url)
         session.commit()
-    with app_session(Context(partner=partner.id)) as session:
-        shown = register_endpoint(session, partner.id, webhook_url)
-        session.commit()
-        return PartnerApp(partner.id, shown.endpoint.id, shown.secret)
+    return PartnerApp(partner_id, shown.endpoint.id, shown.secret)
 
 
 def store_named(roles: Sequence[Role], app: PartnerApp) -> dict[str, uuid.UUID]:

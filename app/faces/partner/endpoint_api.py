@@ -5,6 +5,7 @@ import uuid
 from sqlmodel import Session
 from starlette.responses import Response
 
+from app.delivery import endpoint_ends
 from app.faces.partner.answers import Once
 from app.faces.partner.caller import Caller, api_router
 from app.faces.partner.sending import send_ping
@@ -63,6 +64,7 @@ def change_endpoint(caller: Caller, endpoint_id: uuid.UUID, change: EndpointChan
         _switch(session, row, change.enabled)
         view = EndpointView.of(row)
         session.commit()
+    ring_dispatch()
     return view
 
 
@@ -71,8 +73,9 @@ def remove_endpoint(caller: Caller, endpoint_id: uuid.UUID) -> None:
     """Remove an endpoint for good. Its deliveries stay in the log."""
     with app_session(caller.context) as session:
         row = endpoints.endpoint_by_id(session, caller.partner_id, endpoint_id)
-        endpoints.remove_endpoint(session, row, at=real_now())
+        endpoint_ends.remove(session, row, at=real_now())
         session.commit()
+    ring_dispatch()
 
 
 @router.post(
@@ -111,7 +114,7 @@ def send_test_event(caller: Caller, once: Once, endpoint_id: uuid.UUID) -> Respo
 
 def _switch(session: Session, row: PartnerEndpoint, enabled: bool | None) -> None:
     if enabled is False:
-        endpoints.disable_endpoint(session, row, at=real_now())
+        endpoint_ends.disable(session, row, at=real_now())
     elif enabled and row.disabled_at is not None:
         endpoints.enable_endpoint(session, row)
 

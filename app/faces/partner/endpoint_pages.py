@@ -13,10 +13,11 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.delivery import endpoint_ends
 from app.delivery.log import deliveries_of
 from app.faces.partner.sending import send_ping
 from app.partners import endpoints
-from app.partners.events import EVENT_TYPES
+from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
 from app.partners.registration import partner_by_id
 from app.partners.tables import PartnerEndpoint
 from app.platform.bell import ring_dispatch
@@ -30,6 +31,8 @@ from app.web.pages import page, render, see_other
 
 router = APIRouter(prefix="/partner", include_in_schema=False)
 _RECENT = 10
+#: Every type that can be chosen, and whether it is still to come.
+_CHOICES = {event_type: event_type in PLANNED_EVENT_TYPES for event_type in EVENT_TYPES}
 
 
 class EndpointForm(Form):
@@ -122,8 +125,9 @@ def disable_endpoint(request: Request, actor: Partner, endpoint_id: uuid.UUID) -
     """Stop sending to an endpoint."""
     with app_session(actor.context) as session:
         row = endpoints.endpoint_by_id(session, actor.partner_id, endpoint_id)
-        endpoints.disable_endpoint(session, row, at=real_now())
+        endpoint_ends.disable(session, row, at=real_now())
         session.commit()
+    ring_dispatch()
     return see_other(request, f"/partner/endpoints/{endpoint_id}")
 
 
@@ -145,8 +149,9 @@ def remove_endpoint(request: Request, actor: Partner, endpoint_id: uuid.UUID) ->
     """Remove an endpoint for good."""
     with app_session(actor.context) as session:
         row = endpoints.endpoint_by_id(session, actor.partner_id, endpoint_id)
-        endpoints.remove_endpoint(session, row, at=real_now())
+        endpoint_ends.remove(session, row, at=real_now())
         session.commit()
+    ring_dispatch()
     return see_other(request, "/partner")
 
 
@@ -167,7 +172,7 @@ def _form_page(request: Request, filled: Filled[EndpointForm]) -> Response:
         "partner/endpoint_new.html",
         status=422 if filled.errors else 200,
         filled=filled,
-        event_types=list(EVENT_TYPES),
+        event_types=_CHOICES,
     )
 
 
@@ -179,7 +184,7 @@ def _endpoint_page(request: Request, session: Session, row: PartnerEndpoint, fil
         status=422 if filled.errors else 200,
         endpoint=row,
         filled=filled,
-        event_types=list(EVENT_TYPES),
+        event_types=_CHOICES,
         recent=recent,
         rotating=row.previous_secret_until is not None and real_now() < row.previous_secret_until,
     )

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from app.faces.partner.caller import PREFIX, operation_name
 from app.faces.partner.views import NOT_FOUND, PROBLEMS, EventTypeList, EventTypeView
-from app.partners.events import EVENT_TYPES, example_of, json_schema
+from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, example_of, json_schema
 from app.web.access import Anyone
 
 router = APIRouter(prefix=PREFIX, tags=["events"], dependencies=[Anyone], generate_unique_id_function=operation_name)
@@ -23,4 +23,9 @@ def show_event_type(event_type: str) -> EventTypeView:
 
 
 def _view(event_type: str) -> EventTypeView:
-    return EventTypeView(type=event_type, schema=json_schema(event_type), example=example_of(event_type))
+    return EventTypeView(
+        type=event_type,
+        planned=event_type in PLANNED_EVENT_TYPES,
+        schema=json_schema(event_type),
+        example=example_of(event_type),
+    )

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.partners.events import EVENT_TYPES, example_of, json_schema
+from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, example_of, json_schema
 from app.platform.settings import settings
 from app.web.access import Partner
 from app.web.pages import page
@@ -33,6 +33,7 @@ def _shown(event_type: str) -> dict[str, Any]:
     content = schema["$defs"][schema["properties"]["data"]["$ref"].rsplit("/", 1)[1]]
     return {
         "type": event_type,
+        "planned": event_type in PLANNED_EVENT_TYPES,
         "members": [
             {"name": name, "kind": _kind(member), "description": member.get("description", "")}
             for name, member in content["properties"].items()

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from app.faces.partner import delivery_api, endpoint_api, event_api
 from app.faces.partner.caller import PREFIX
 from app.faces.partner.views import ProblemView
-from app.partners.events import EVENT_TYPES, example_of
+from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, example_of
 from app.platform.settings import settings
 from app.web.access import Anyone
 
@@ -21,6 +21,7 @@ _DESCRIPTION = (
     "Events for apps that parents use. Bodies are thin: they never hold a name, a birth date, an income or a reason. "
     "Deliveries may repeat (same webhook-id) and come out of order (see sequence)."
 )
+_PLANNED = "Still to come, nothing sends it yet: "
 _HEADERS = {
     "webhook-id": "The same over retries and replays: drop one that you have seen.",
     "webhook-timestamp": "Unix seconds of this attempt: refuse one that is more than 5 minutes away.",
@@ -56,9 +57,10 @@ def openapi_document(server: str) -> dict[str, Any]:
 
 def _webhook(event_type: str) -> dict[str, Any]:
     model = EVENT_TYPES[event_type]
+    planned = event_type in PLANNED_EVENT_TYPES
     return {
         "operationId": "receive_" + event_type.replace(".", "_"),
-        "summary": (model.__doc__ or "").splitlines()[0],
+        "summary": (_PLANNED if planned else "") + (model.__doc__ or "").splitlines()[0],
         "tags": ["events"],
         "security": [],
         "parameters": [

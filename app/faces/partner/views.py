@@ -176,6 +176,7 @@ class EventTypeView(BaseModel):
     """A type of event."""
 
     type: str
+    planned: bool = Field(description="true: still to come, nothing sends it yet.")
     schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema (2020-12) of the body.")
     example: dict[str, Any] = Field(description="A fictional body.")
 

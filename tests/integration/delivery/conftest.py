@@ -63,18 +63,21 @@ class World:
             session.commit()
         return gate
 
-    def endpoint(self, path: str = "") -> PartnerEndpoint:
-        partner_id, endpoint_id, secret = new_id(), new_id(), new_secret()
+    def endpoint(self, path: str = "", *, beside: PartnerEndpoint | None = None, **columns: object) -> PartnerEndpoint:
+        """Store an endpoint: of a partner of its own, or of the partner that has another one."""
+        partner_id, endpoint_id, secret = (beside.partner_id if beside else new_id()), new_id(), new_secret()
         self.outside.partner_app.secrets.append(secret)
         endpoint = PartnerEndpoint(
             id=endpoint_id,
             partner_id=partner_id,
             url=self.outside.partner_app.webhook_url + path,
             secret_sealed=seal(secret, "partner_endpoints", "secret_sealed", endpoint_id),
+            **columns,
         )
         with owner_session() as session:
-            session.add(Partner(id=partner_id, name="架空アプリ", app_name="架空"))
-            session.flush()
+            if beside is None:
+                session.add(Partner(id=partner_id, name="架空アプリ", app_name="架空"))
+                session.flush()
             session.add(endpoint)
             session.commit()
         return endpoint

@@ -1,18 +1,22 @@
 """Claim, send and record against real servers, with the dispatcher in this process."""
 
 import datetime as dt
+import json
 import threading
 import time
 
 from sqlalchemy import text
+from sqlmodel import select
 
+from app.delivery import endpoint_ends
 from app.delivery.claim import wait_until_no_live_claim
-from app.delivery.outbox import Lane, cancel_queued
+from app.delivery.outbox import Lane, cancel_queued, content_of
 from app.delivery.queues import something_due
+from app.delivery.tables import Delivery
 from app.households.tables import ContactPoint
 from app.partners.tables import PartnerEndpoint
 from app.platform import clock
-from app.platform.database import owner_session, worker_session
+from app.platform.database import Context, app_session, owner_session, worker_session
 from app.platform.identifiers import new_id
 from tests.integration.delivery.conftest import wait_for
 
@@ -106,6 +110,71 @@ def test_410_disables_the_endpoint_and_cancels_what_waits_for_it(world):
     dispatcher.run_window()
     row = world.delivery(waiting)
     assert (row.state, row.last_error, row.requests) == ("cancelled", "endpoint_disabled", 0)
+
+
+def events_about_ends():
+    """Who is told of the end of an endpoint, and what: {endpoint id: data}, in the order of telling."""
+    with worker_session() as session:
+        rows = session.exec(select(Delivery).where(Delivery.event_type == "endpoint.disabled")).all()
+    return {row.endpoint_id: json.loads(content_of(row.id, row.message_sealed)["body"])["data"] for row in rows}
+
+
+def test_the_other_endpoints_of_the_partner_hear_that_one_is_gone(world):
+    gone = world.endpoint("/retired")
+    other = world.endpoint("/other", beside=gone)
+    world.endpoint("/picky", beside=gone, event_types=["notice.created"])
+    world.endpoint("/stopped", beside=gone, disabled_at=clock.real_now())
+    world.endpoint("/stranger")
+    world.outside.partner_app.behave("gone_410", path="/webhooks/retired")
+    world.enqueue(world.webhook(gone), world.webhook(gone))
+    dispatcher = world.dispatcher()
+    dispatcher.run_window()
+    dispatcher.run_window()
+    ((told, said),) = events_about_ends().items()
+    assert told == other.id
+    assert (said["endpoint_id"], said["reason"]) == (str(gone.id), "gone")
+    with worker_session() as session:
+        (sent,) = session.exec(select(Delivery).where(Delivery.endpoint_id == other.id)).all()
+    assert sent.state == "delivered"
+
+
+def test_five_days_of_failure_disable_an_endpoint_and_tell_the_others(world):
+    failing = world.endpoint("/failing")
+    other = world.endpoint("/other", beside=failing)
+    world.outside.partner_app.behave("error_500", path="/webhooks/failing")
+    world.enqueue(world.webhook(failing))
+    dispatcher = world.dispatcher()
+    dispatcher.run_window()
+    assert events_about_ends() == {}
+    with owner_session() as session:
+        session.execute(text("UPDATE endpoint_health SET failing_since = failing_since - interval '5 days'"))
+        session.commit()
+    world.pass_time(seconds=8)
+    dispatcher.run_window()
+    with worker_session() as session:
+        assert session.get(PartnerEndpoint, failing.id).disabled_reason == "failing"
+    assert {told: said["reason"] for told, said in events_about_ends().items()} == {other.id: "failing"}
+
+
+def test_two_who_end_an_endpoint_at_once_tell_it_once(world):
+    ended = world.endpoint()
+    world.endpoint("/other", beside=ended)
+    held, second = worker_session(), threading.Thread(target=lambda: end_now(ended))
+    with held as session:
+        endpoint_ends.disable(session, session.get(PartnerEndpoint, ended.id), at=clock.real_now(), reason="gone")
+        second.start()
+        time.sleep(0.2)
+        session.commit()
+    second.join()
+    with worker_session() as session:
+        assert session.get(PartnerEndpoint, ended.id).disabled_reason == "gone"
+    assert [said["reason"] for said in events_about_ends().values()] == ["gone"]
+
+
+def end_now(endpoint):
+    with app_session(Context(partner=endpoint.partner_id)) as session:
+        endpoint_ends.disable(session, session.get(PartnerEndpoint, endpoint.id), at=clock.real_now())
+        session.commit()
 
 
 def test_a_broken_endpoint_opens_its_breaker_and_closes_it_after_a_trial(world):

@@ -10,7 +10,8 @@ from app.households.contacts import unsubscribe_token
 from app.partners.links import pairwise_notice_id
 from app.partners.registration import register_partner
 from app.platform import clock
-from app.platform.database import app_session, owner_session
+from app.platform.database import Context, app_session, owner_session
+from app.platform.identifiers import new_id
 from app.platform.settings import settings
 from app.rules.my_number import check_digit
 from app.safeguards.linking import link
@@ -396,10 +397,11 @@ def test_the_demo_date_moves_only_in_the_demo(browser, published, monkeypatch):
 
 def test_a_link_from_an_app_leads_to_its_notice_and_to_nobody_elses(family):
     ((household_id,),) = rows("SELECT id FROM households")
-    with app_session() as session:
-        partner = register_partner(session, name="テスト社", app_name="テストアプリ")
+    partner_id = new_id()
+    with app_session(Context(partner=partner_id)) as session:
+        register_partner(session, partner_id, name="テスト社", app_name="テストアプリ")
         session.commit()
-    subject_id = link(household_id, partner.id, by="guardian:g1", via="test")
+    subject_id = link(household_id, partner_id, by="guardian:g1", via="test")
     card_path = re.search(r"/notices/([0-9a-f-]{36})", family.open("/home").text)
     name = pairwise_notice_id(subject_id, uuid.UUID(card_path[1]))
     assert family.open(f"/open/{name}", follow_redirects=False).headers["location"] == f"/notices/{card_path[1]}"

@@ -10,6 +10,7 @@ from app.main import create_app
 from app.partners.credentials import new_credential
 from app.partners.registration import register_partner
 from app.platform.database import Context, app_session
+from app.platform.identifiers import new_id
 from app.platform.settings import settings
 
 
@@ -30,10 +31,9 @@ class Registered:
 
 
 def registered(name):
-    with app_session() as session:
-        partner_id = register_partner(session, name=name, app_name=f"{name}アプリ").id
-        session.commit()
+    partner_id = new_id()
     with app_session(Context(partner=partner_id)) as session:
+        register_partner(session, partner_id, name=name, app_name=f"{name}アプリ")
         key = new_credential(session, partner_id).key
         session.commit()
     return Registered(partner_id, key)

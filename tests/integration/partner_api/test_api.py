@@ -14,7 +14,7 @@ from app.delivery.log import delivery_by_id
 from app.delivery.tables import Delivery, DeliveryAttempt
 from app.faces.partner import caller
 from app.partners.credentials import credentials_of, revoke_credential
-from app.partners.events import EVENT_TYPES
+from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
 from app.partners.tables import PartnerEndpoint
 from app.platform import clock
 from app.platform.database import app_session, worker_session
@@ -218,6 +218,30 @@ def test_a_disabled_endpoint_takes_no_test_event(api):
     assert_problem(api.post(f"/partner/v1/endpoints/{made['id']}/test-events"), 409, "conflict")
 
 
+def ends_told(api):
+    """Return what the other endpoints are told about ended ones, oldest first."""
+    log = api.get("/partner/v1/deliveries").json()["deliveries"]
+    told = [row for row in reversed(log) if row["event_type"] == "endpoint.disabled"]
+    for row in told:
+        finish(row["id"], "delivered")
+    bodies = [json.loads(api.get(f"/partner/v1/deliveries/{row['id']}").json()["body"]) for row in told]
+    return [(row["endpoint_id"], body["data"]) for row, body in zip(told, bodies, strict=True)]
+
+
+def test_the_other_endpoints_hear_once_that_one_was_stopped_or_removed(api):
+    stopped, removed, other = (endpoint(api, path)["endpoint"]["id"] for path in ("stopped", "removed", "other"))
+    endpoint(api, "picky", event_types=["notice.created"])
+    for _ in range(2):
+        answer = api.patch(f"/partner/v1/endpoints/{stopped}", json={"enabled": False}).json()
+    said = {"endpoint_id": stopped, "reason": "by_partner", "disabled_at": answer["disabled_at"][:19] + "Z"}
+    assert sorted(ends_told(api)) == sorted([(removed, said), (other, said)])
+    assert api.delete(f"/partner/v1/endpoints/{stopped}").status_code == 204
+    assert len(ends_told(api)) == 2, "it was known that nothing goes there"
+    assert api.delete(f"/partner/v1/endpoints/{removed}").status_code == 204
+    told, last = ends_told(api)[-1]
+    assert (told, last["endpoint_id"], last["reason"]) == (other, removed, "removed")
+
+
 def test_the_log_shows_attempts_and_the_body_that_was_sent(api):
     made = endpoint(api)["endpoint"]
     delivery_id = ping(api, made["id"])
@@ -335,6 +359,7 @@ def test_too_many_requests_are_told_how_long_to_wait(api, monkeypatch):
 def test_the_catalogue_needs_no_key_and_its_examples_are_valid(client):
     shown = client.get("/partner/v1/event-types").json()["event_types"]
     assert [event["type"] for event in shown] == list(EVENT_TYPES)
+    assert {event["type"] for event in shown if event["planned"]} == PLANNED_EVENT_TYPES
     for event in shown:
         Draft202012Validator(event["schema"], format_checker=FormatChecker()).validate(event["example"])
     assert client.get("/partner/v1/event-types/test.ping").json() == shown[-1]

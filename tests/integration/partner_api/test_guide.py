@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from app.delivery.dispatch import Dispatcher, channels_from_settings
-from app.partners.events import EVENT_TYPES, ping
+from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, ping
 from app.partners.signing import new_secret, signature
 from app.platform import clock
 from app.platform.identifiers import new_id
@@ -133,3 +133,4 @@ def test_the_guide_names_every_event_and_every_member():
         [row] = re.findall(rf"^\| `{re.escape(event_type)}` \|.*$", GUIDE, re.M)
         members = EVENT_TYPES[event_type].model_fields["data"].annotation.model_fields
         assert all(f"`{name}`" in row for name in members) or "同じ" in row
+        assert ("準備中" in row) == (event_type in PLANNED_EVENT_TYPES)

@@ -6,6 +6,8 @@ import uuid
 
 import pytest
 import sqlalchemy.exc
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 from sqlmodel import SQLModel, select
 
 from app.households.tables import Household
@@ -32,10 +34,11 @@ def partner_id(todoke_environment):
 
 
 def registered(name):
-    with app_session() as session:
-        partner = register_partner(session, name=name, app_name="そらいろアプリ", contact="dev@sorairo.example")
+    partner_id = new_id()
+    with partner_session(partner_id) as session:
+        register_partner(session, partner_id, name=name, app_name="そらいろアプリ", contact="dev@sorairo.example")
         session.commit()
-        return partner.id
+    return partner_id
 
 
 def partner_session(partner_id):
@@ -63,9 +66,25 @@ def test_a_partner_is_registered_with_a_sealed_contact(partner_id):
         with pytest.raises(NotFound):
             partner_by_id(session, uuid.uuid4())
         with pytest.raises(InvalidInput, match="between 1 and 100"):
-            register_partner(session, name=" ", app_name="x")
+            register_partner(session, new_id(), name=" ", app_name="x")
         with pytest.raises(InvalidInput, match="one e-mail address"):
-            register_partner(session, name="x", app_name="x", contact="not an address")
+            register_partner(session, new_id(), name="x", app_name="x", contact="not an address")
+
+
+@pytest.mark.parametrize("open_session", [app_session, worker_session])
+def test_a_partner_is_written_in_its_own_context_only_and_seen_in_all(partner_id, open_session):
+    stranger = registered("べつの会社(架空)")
+    for context in (Context(), Context(partner=stranger)):
+        with open_session(context) as session:
+            assert partner_by_id(session, partner_id).app_name == "そらいろアプリ"
+            with pytest.raises(ProgrammingError, match="row-level security"):
+                session.execute(text("UPDATE partners SET app_name = 'x' WHERE id = :id"), {"id": partner_id})
+        with open_session(context) as session, pytest.raises(ProgrammingError, match="row-level security"):
+            register_partner(session, new_id(), name="x", app_name="x")
+    with open_session(Context(partner=partner_id)) as session:
+        session.execute(text("UPDATE partners SET app_name = 'そらいろ' WHERE id = :id"), {"id": partner_id})
+        session.commit()
+        assert partner_by_id(session, partner_id).app_name == "そらいろ"
 
 
 def test_an_endpoint_is_registered_and_its_secret_is_sealed(partner_id):
@@ -263,8 +282,9 @@ def test_linking_is_idempotent_and_relinking_makes_a_stranger(partner_id, househ
         assert links.live_links_of_household(session, household_id) == []
     again = linked(partner_id, household_id)
     assert again.subject_id != first.subject_id
-    with partner_session(partner_id) as session:
-        assert [link.subject_id for link in links.live_links_of_partner(session, partner_id)] == [again.subject_id]
+    with app_session(Context(household=household_id)) as session:
+        live = links.live_links_of_household(session, household_id)
+        assert [link.subject_id for link in live] == [again.subject_id]
 
 
 def test_two_partners_know_the_family_under_different_names(partner_id, household_id):

@@ -9,8 +9,8 @@ from sqlmodel import select
 
 from app.delivery.log import delivery_by_id
 from app.delivery.tables import Delivery, DeliveryAttempt
-from app.partners.endpoints import endpoints_of, live_secrets
-from app.partners.events import EVENT_TYPES
+from app.partners.endpoints import endpoints_of, live_secrets, register_endpoint
+from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
 from app.platform import clock
 from app.platform.database import app_session, worker_session
 
@@ -139,8 +139,12 @@ def test_an_endpoint_is_edited_stopped_resumed_and_removed(browser, endpoint, so
     assert f"{path}/test-event" not in browser.page.text
     browser.send(f"{path}/enable")
     browser.open(path)
+    with app_session(sorairo.context) as session:
+        register_endpoint(session, sorairo.partner_id, URL + "/other")
+        session.commit()
     assert browser.send(f"{path}/remove") == "/partner"
-    assert rows(sorairo) == []
+    assert [row.url for row in rows(sorairo)] == [URL + "/other"]
+    assert "endpoint.disabled" in browser.open("/partner"), "the other endpoint hears of it"
     browser.open(path, status=404)
 
 
@@ -228,6 +232,8 @@ def test_the_catalogue_shows_every_event(browser):
     for event_type in EVENT_TYPES:
         assert f'id="{event_type}"' in shown
         assert f'"type": "{event_type}"' in shown
+    assert shown.count("準備中</span>") == len(PLANNED_EVENT_TYPES)
+    assert browser.open("/partner/endpoints/new").count("準備中</span>") == len(PLANNED_EVENT_TYPES)
 
 
 def test_another_partners_things_are_not_there(browser, other, client):

@@ -36,6 +36,8 @@ POLICIES = {
     "notices": (IN_HOUSEHOLD, "true"),
     "deliveries": (f"{IN_HOUSEHOLD} OR {IN_PARTNER}", "true"),
     "delivery_attempts": (f"{IN_HOUSEHOLD} OR {IN_PARTNER}", "true"),
+    # a partner: every family may see whom it could link
+    "partners": ("true", "true"),
     # a partner's own
     "partner_endpoints": (IN_PARTNER, "true"),
     "partner_credentials": (IN_PARTNER, "false"),
@@ -56,6 +58,9 @@ POLICIES = {
     "programme_versions": ("true", "true"),
 }
 
+# table → who may write what everybody sees; elsewhere what is seen may be written, as far as the rights go
+WRITES = {"partners": "id = (SELECT todoke_partner())"}
+
 READ_ONLY = {"municipalities", "parameters", "programmes", "programme_versions"}
 APPEND_ONLY = {"household_facts", "consent_events", "protection_events", "person_stops", "evaluation_runs"}
 WITH_HOUSEHOLD = {
@@ -72,11 +77,10 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY owner_all ON {table} TO todoke_owner USING (true) WITH CHECK (true)")
-        op.execute(f"CREATE POLICY app_rows ON {table} TO todoke_app USING ({app_sees}) WITH CHECK ({app_sees})")
-        op.execute(
-            f"CREATE POLICY worker_rows ON {table} TO todoke_worker USING ({worker_sees}) WITH CHECK ({worker_sees})"
-        )
-    for table in sorted(set(POLICIES) | READ_ONLY | {"partners"}):
+        for name, role, sees in (("app_rows", "todoke_app", app_sees), ("worker_rows", "todoke_worker", worker_sees)):
+            writes = WRITES.get(table, sees)
+            op.execute(f"CREATE POLICY {name} ON {table} TO {role} USING ({sees}) WITH CHECK ({writes})")
+    for table in sorted(set(POLICIES) | READ_ONLY):
         _grant(table)
     op.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO todoke_app, todoke_worker")
     _make_look_ups()
