@@ -41,5 +41,5 @@ async def csrf_checked(request: Request) -> None:
         raise ForgedRequest
     form = await request.form(max_files=4, max_fields=400, max_part_size=256 * 1024)
     given = form.get(FIELD)
-    if not isinstance(given, str) or not hmac.compare_digest(given, csrf_token(request)):
+    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), csrf_token(request).encode()):
         raise ForgedRequest

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 
 from starlette.datastructures import FormData
 
+from app.rules.my_number import holds_my_number
+
+PARTS = ("year", "month", "day")
+"""What the names of the three fields end with."""
+
 
 @dataclass(frozen=True)
 class DateParts:
-    """What was typed into the three fields."""
+    """What was typed into the three fields, cut to what a date can hold, and whether it was a 個人番号."""
 
     year: str = ""
     month: str = ""
     day: str = ""
+    my_number: bool = False
 
     @property
     def blank(self) -> bool:
@@ -36,8 +42,13 @@ def parts_of(day: dt.date) -> DateParts:
 
 def read_dates(form: FormData, name: str) -> list[DateParts]:
     """Return every date of a form whose fields are `<name>-year`, `<name>-month` and `<name>-day`, in their order."""
-    columns = [form.getlist(f"{name}-{part}") for part in ("year", "month", "day")]
-    return [DateParts(*(_digits(str(part)) for part in row)) for row in zip(*columns, strict=False)]
+    columns = [form.getlist(f"{name}-{part}") for part in PARTS]
+    return [_parts([str(part) for part in row]) for row in zip(*columns, strict=False)]
+
+
+def _parts(typed: list[str]) -> DateParts:
+    year, month, day = map(_digits, typed)
+    return DateParts(year, month, day, my_number=holds_my_number("-".join(typed)))
 
 
 def _digits(text: str) -> str:

@@ -1,7 +1,8 @@
 """Forms: a submitted form becomes a pydantic model, or errors beside its fields with everything typed kept.
 
-A form model inherits `Form`. Every text field refuses a 個人番号. An error is a key of `templates/phrases/web.yaml`
-(`error.required` …), never a sentence in Python; raise `FieldProblem("key")` in a validator for one of your own.
+A form model inherits `Form`. No field takes a 個人番号: what people type into says so beside the field (`TYPED_INTO`),
+anything else a form carries is refused as a whole. An error is a key of `templates/phrases/web.yaml` (`error.required`
+…), never a sentence in Python; raise `FieldProblem("key")` in a validator for one of your own.
 """
 
 import unicodedata
@@ -17,8 +18,13 @@ from starlette.requests import Request
 from app.platform.errors import InvalidInput
 from app.rules.my_number import holds_my_number
 from app.web.csrf import FIELD
+from app.web.dates import PARTS
 from app.web.pages import phrase
 
+TYPED_INTO = frozenset({"email", "code", "url", "number"}) | {
+    f"{name}-{part}" for name in ("birth", "due", "date") for part in PARTS
+}
+"""Fields with a keyboard. Whoever reads one looks for a 個人番号 in it: `fill`, `DateParts`, `read_answer`."""
 _PHRASES = {
     "missing": "error.required",
     "string_too_short": "error.required",
@@ -74,9 +80,23 @@ class Filled(Generic[F]):
         return self.refuse(error.field if error.field in self.given else name, key)
 
 
+class HoldsMyNumber(InvalidInput):
+    """A 個人番号 came in a field that nobody types into."""
+
+    slug = "my-number"
+
+
 async def submitted(request: Request) -> FormData:
-    """Return the submitted form; the access dependency has read and checked it already."""
-    return await request.form()
+    """Return the submitted form; the access dependency has read and checked it already.
+
+    Raises:
+        HoldsMyNumber: in a field that is chosen from or hidden; nothing of the form is used.
+    """
+    form = await request.form()
+    for name, value in form.multi_items():
+        if name not in TYPED_INTO | {FIELD} and isinstance(value, str) and holds_my_number(value):
+            raise HoldsMyNumber("found a 個人番号 (My Number) in the form; Todoke never takes one: leave it out")
+    return form
 
 
 Submitted = Annotated[FormData, Depends(submitted)]

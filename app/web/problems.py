@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from app.platform.errors import Conflict, InvalidInput, Misconfigured, NotFound, NotPermitted, TodokeError
 from app.web.access import SignInNeeded
 from app.web.csrf import ForgedRequest
+from app.web.forms import HoldsMyNumber
 from app.web.pages import is_fragment_request, page, see_other
 from app.web.rate_limits import TooMany
 from app.web.security import BodyTooLarge, add_headers
@@ -48,7 +49,7 @@ def problem(request: Request, status: int, slug: str, detail: str, **more: objec
         return JSONResponse(body, status_code=status, media_type="application/problem+json")
     shown = status if status in _KNOWN else 400 if status < 500 else 500
     template = "errors/fragment.html" if is_fragment_request(request) else "errors/page.html"
-    return page(request, template, status=status, code=shown)
+    return page(request, template, status=status, code=shown, my_number=slug == HoldsMyNumber.slug)
 
 
 def wants_json(request: Request) -> bool:

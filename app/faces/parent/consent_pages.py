@@ -55,7 +55,10 @@ def give(request: Request, actor: Household, form: Submitted) -> Response:
 
 @router.post("/consent/withdraw")
 def stop(request: Request, actor: Household, form: Submitted) -> Response:
-    """Stop one purpose, or everything; when the answer comes, nothing new goes out under it any more."""
+    """Stop one purpose, or everything; when the answer comes, nothing new goes out under it any more.
+
+    What was being sent at that very moment and is still open after three seconds is named on the page.
+    """
     purpose = str(form.get("purpose", ""))
-    withdraw(actor.household_id, None if purpose == "all" else [purpose], by=actor.name)
-    return see_other(request, "/consent?done=withdrawn")
+    ended = withdraw(actor.household_id, None if purpose == "all" else [purpose], by=actor.name)
+    return see_other(request, "/consent?done=withdrawn" if ended else "/consent?done=ending")

@@ -99,6 +99,9 @@ class FamilyForm:
         return document
 
     def _check_date(self, name: str, given: DateParts, earliest: dt.date, latest: dt.date) -> None:
+        if given.my_number:
+            self.errors[name] = phrase("error.my_number")
+            return
         if given.blank:
             return
         try:

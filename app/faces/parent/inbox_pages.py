@@ -23,7 +23,7 @@ from app.partners.tables import PartnerLink
 from app.platform import bell, clock
 from app.platform.change_queue import Change
 from app.platform.database import app_session
-from app.platform.errors import NotFound
+from app.platform.errors import InvalidInput, NotFound
 from app.platform.rendering import phrases
 from app.registry.loading import Registry
 from app.web.access import Household
@@ -33,6 +33,8 @@ from app.web.published import registry_now
 
 router = APIRouter()
 _MOST_LOOKS = 20
+REASONS = ("age", "income", "residence", "household", "already", "deadline", "other")
+"""Why an office said no, as offered on the page; their words are `reason.…` in `templates/phrases/web.yaml`."""
 
 
 @router.get("/home")
@@ -51,12 +53,13 @@ def home_cards(request: Request, actor: Household, looks: int = 0) -> Response:
 
 @router.get("/notices")
 def notices(request: Request, actor: Household, view: str = "soon") -> Response:
-    """Show the others: そのうち, 終わったこと, or all of them."""
+    """Show the others: そのうち, 終わったこと, or all of them; and the way to what was laid aside after a loss."""
     if view not in ("soon", "done", "all"):
         raise NotFound("expected view to be soon, done or all")
     with app_session(actor.context) as session:
         cards = inbox.all_notices(session, actor.household_id, clock.today(), actor.guardian)
         now_cards = inbox.todo(session, actor.household_id, clock.today(), actor.guardian)
+        laid_aside = bool(inbox.quiet_notices(session, actor.household_id, actor.guardian))
     on_home = {card.notice_id for card in now_cards}
     shown = {
         "soon": [card for card in cards if not card.finished and card.notice_id not in on_home],
@@ -70,7 +73,16 @@ def notices(request: Request, actor: Household, view: str = "soon") -> Response:
         cards=shown[view],
         counts={name: len(found) for name, found in shown.items()},
         outcomes=phrases("notices/phrases.ja")["outcome"],
+        laid_aside=laid_aside,
     )
+
+
+@router.get("/notices/quiet")
+def quiet_notices(request: Request, actor: Household) -> Response:
+    """Show what was told about somebody who is stopped: nobody reminds of it, and nothing of it is lost."""
+    with app_session(actor.context) as session:
+        cards = inbox.quiet_notices(session, actor.household_id, actor.guardian)
+    return page(request, "parent/quiet_notices.html", cards=cards)
 
 
 @router.get("/notices/{notice_id}")
@@ -79,11 +91,13 @@ def notice(request: Request, actor: Household, notice_id: uuid.UUID) -> Response
     with app_session(actor.context) as session:
         row = _own(session, actor, notice_id)
         shown = inbox.read_notice(session, actor.household_id, notice_id, clock.now().astimezone(clock.JAPAN))
+        stopped = session.get_one(HouseholdRow, actor.household_id).stopped_subjects
+        quiet = row.subject in stopped
         question = _question_of(session, actor, row)
         session.commit()
     if row.kind == "question":
         return see_other(request, f"/questions/{question}" if question else "/questions")
-    return page(request, "parent/notice.html", notice=shown, changed="")
+    return page(request, "parent/notice.html", notice=shown, changed="", reasons=REASONS, quiet=quiet)
 
 
 @router.get("/open/{pairwise_id}")
@@ -102,7 +116,9 @@ def open_from_app(request: Request, actor: Household, pairwise_id: str) -> Respo
 @router.post("/notices/{notice_id}/outcome")
 def tell_outcome(request: Request, actor: Household, notice_id: uuid.UUID, form: Submitted) -> Response:
     """Record what became of a support, or take it back; reminders follow at once."""
-    outcome, reason = str(form.get("outcome", "")), str(form.get("reason", ""))[:40] or None
+    outcome, reason = str(form.get("outcome", "")), str(form.get("reason", "")) or None
+    if reason is not None and reason not in REASONS:
+        raise InvalidInput(f"unknown reason; expected one of {', '.join(REASONS)}", field="reason")
     with app_session(actor.context) as session:
         row = _own(session, actor, notice_id)
         if outcome == "undo":
@@ -125,7 +141,7 @@ def tell_outcome(request: Request, actor: Household, notice_id: uuid.UUID, form:
     bell.ring(bell.MATCH)
     if is_fragment_request(request):
         changed = phrase("outcome.undone" if outcome == "undo" else "outcome.kept")
-        return page(request, "parent/notice_outcome.html", notice=shown, changed=changed)
+        return page(request, "parent/notice_outcome.html", notice=shown, changed=changed, reasons=REASONS)
     return see_other(request, f"/notices/{notice_id}#outcome")
 
 

@@ -24,6 +24,7 @@ from app.platform.sealing import blind_index
 from app.registry.loading import Registry
 from app.rules.documents import Place
 from app.rules.facts import DECLINED, Fact
+from app.rules.my_number import holds_my_number
 from app.web.dates import read_dates
 
 ATTRIBUTES = ("birth_date", "due_date")
@@ -198,10 +199,15 @@ def _typed(fact: Fact, given: str, form: FormData) -> Any:
         return by_text[given]
     if fact.type == "date":
         try:
-            return read_dates(form, "date")[0].date()
+            day = read_dates(form, "date")[0]
+            if day.my_number:
+                raise UnreadableAnswer("error.my_number")
+            return day.date()
         except (ValueError, IndexError):
             raise UnreadableAnswer("error.date") from None
     digits = str(form.get("number", "") if given in ("", "number") else given)
+    if holds_my_number(digits):
+        raise UnreadableAnswer("error.my_number")
     digits = unicodedata.normalize("NFKC", digits).replace(",", "").strip().removesuffix("円").removesuffix("人")
     if not digits.isdecimal():
         raise UnreadableAnswer("error.number")
