@@ -158,6 +158,13 @@ def family(browser, published, work) -> Browser:
     return browser
 
 
+@pytest.fixture
+def code(monkeypatch) -> str:
+    """The code that every mail carries in this test."""
+    monkeypatch.setattr("app.households.contacts.secrets.randbelow", lambda _: 123456)
+    return "123456"
+
+
 @pytest.fixture(autouse=True)
 def no_limits_of_earlier_tests() -> None:
     """Every test starts as if nobody had tried anything yet."""

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from sqlalchemy import text
 
+from app.accounts.sign_in import create_link
 from app.households.contacts import unsubscribe_token
 from app.partners.links import pairwise_notice_id
 from app.partners.registration import register_partner
@@ -13,8 +14,9 @@ from app.platform import clock
 from app.platform.database import Context, app_session, owner_session
 from app.platform.identifiers import new_id
 from app.platform.settings import settings
-from app.rules.my_number import check_digit
+from app.safeguards.bereavement import stop_pushes_about
 from app.safeguards.linking import link
+from app.safeguards.protection import protect
 
 SETAGAYA = "131121"
 
@@ -165,6 +167,36 @@ def test_the_reason_of_a_refusal_is_kept(family):
     path = first_notice(family)
     family.send(f"{path}/outcome", {"outcome": "told_not_eligible", "reason": "income"}, page=path)
     assert rows("SELECT outcome, reason FROM outcomes") == [("told_not_eligible", "income")]
+    other = family.send(f"{path}/outcome", {"outcome": "told_not_eligible", "reason": "花子は離婚したので"}, page=path)
+    assert other.status_code == 422, "a reason is one of those offered, never text"
+    assert rows("SELECT outcome, reason FROM outcomes") == [("told_not_eligible", "income")]
+
+
+def test_what_was_laid_aside_after_a_loss_is_found_quietly(browser, published, work):
+    browser.enter_family(**{"birth-year": ["2020", "2026"], "birth-month": ["6", "11"], "birth-day": ["1", "5"]})
+    work()
+    assert "そっと置いてある" not in browser.open("/notices?view=all").text
+    assert "いま、置いてあるものはありません" in browser.open("/notices/quiet").text
+    ((household_id,),) = rows("SELECT id FROM households")
+    stop_pushes_about(household_id, "child:c2", reason="death", by="guardian:g1")
+    work()
+    overview = browser.open("/notices?view=all").text
+    assert 'href="/notices/quiet"' in overview
+    assert "2026年11月生まれ" not in overview
+    quiet = browser.open("/notices/quiet").text
+    main = quiet.partition("<main")[2].partition("</main>")[0]
+    assert "催促をすることはありません" in main
+    assert re.search(r'<a [^>]*href="/notices">いまは見ない</a>', main)
+    for urging in ("期限", "あと", "未読", "円", "まで"):
+        assert urging not in main
+    links = re.findall(r'href="(/notices/[0-9a-f-]{36})"', main)
+    assert links
+    for link_to_one in links:
+        page = browser.open(link_to_one)
+        assert page.status_code == 200
+        for urging in ('class="days', "おくれると", "どうなりましたか"):
+            assert urging not in page.text
+        assert "催促することはありません" in page.text
 
 
 # ---- questions ------------------------------------------------------------------------------------------------------
@@ -276,11 +308,17 @@ def test_one_press_withdraws_one_purpose_and_one_withdraws_all(family):
     assert rows(epoch) == [(2,)]
 
 
-@pytest.fixture
-def code(monkeypatch) -> str:
-    """The code that every mail carries in this test."""
-    monkeypatch.setattr("app.households.contacts.secrets.randbelow", lambda _: 123456)
-    return "123456"
+def test_a_stop_that_met_an_open_request_says_so(family, code):
+    """The answer waits three seconds for what was being sent; what is open still is named, not denied."""
+    family.send("/contact", {"email": "hanako@example.jp"}, page="/contact")
+    with owner_session() as session:
+        session.execute(
+            text("UPDATE deliveries SET state = 'sending', lease_until = clock_timestamp() + interval '30 seconds'")
+        )
+        session.commit()
+    stopped = family.send("/consent/withdraw", {"purpose": "all"}, page="/consent").text
+    assert "止めました" in stopped
+    assert "送り始めたものがまだ終わっていません" in stopped
 
 
 def confirm_email(browser, code: str, address: str = "hanako@example.jp"):
@@ -364,13 +402,78 @@ def test_unsubscribing_needs_a_press_and_no_cookie(family, browser_of, code):
     assert browser_of().client.post("/unsubscribe/" + "A" * 64).status_code == 404
 
 
-def test_a_my_number_is_refused_where_text_comes_in(family):
-    number = "12345678901"
-    number += str(check_digit(number))
-    page = family.send("/contact", {"email": f"{number}@example.jp"}, page="/contact")
-    assert page.status_code == 422
-    assert "マイナンバー" in page.text
-    assert rows("SELECT count(*) FROM contact_points") == [(0,)]
+def sign_in(browser, address: str, code: str):
+    browser.send("/sign-in", {"email": address}, page="/sign-in")
+    return browser.send("/sign-in/code", {"email": address, "code": code})
+
+
+def test_signing_in_starts_no_mail_that_was_stopped(family, browser_of, code):
+    confirm_email(family, code)
+    stop = "UPDATE contact_points SET suspended_at = now(), suspended_reason = 'smtp_5.1.1'"
+    with owner_session() as session:
+        session.execute(text(stop))
+        session.commit()
+    suspended = "SELECT suspended_reason FROM contact_points WHERE suspended_at IS NOT NULL"
+    assert sign_in(browser_of(), "hanako@example.jp", code).url.path == "/home"
+    assert rows(suspended) == [("smtp_5.1.1",)]
+    assert "止まっています" in family.open("/contact").text
+    confirm_email(family, code)
+    assert rows(suspended) == []
+
+
+# ---- protection (支援措置) -------------------------------------------------------------------------------------------
+
+OLD, NEW = "hanako@example.jp", "hanako.new@example.jp"
+
+
+@pytest.fixture
+def protected(family, browser_of, code):
+    """A family whose old address asked for a code and then came under protection; and the browser with that code."""
+    confirm_email(family, code, OLD)
+    asking = browser_of()
+    asking.send("/sign-in", {"email": OLD}, page="/sign-in")
+    ((household_id,),) = rows("SELECT id FROM households")
+    protect(household_id, by="staff:1")
+    return household_id, asking
+
+
+def test_under_protection_the_old_address_opens_nothing_and_looks_like_any_other(protected, browser_of, code):
+    household_id, asking = protected
+    old_code = asking.send("/sign-in/code", {"email": OLD, "code": code})
+    assert old_code.status_code == 422, "a code asked for before the flag"
+    mails = rows("SELECT count(*) FROM deliveries WHERE lane = 'transactional'")
+    old, unknown = browser_of(), browser_of()
+    old.send("/sign-in", {"email": OLD}, page="/sign-in")
+    unknown.send("/sign-in", {"email": "nobody@example.jp"}, page="/sign-in")
+
+    def shown(browser):
+        return re.sub(r'value="[^"]*"|nonce="[^"]*"', "", browser.last.text)
+
+    assert shown(old) == shown(unknown)
+    assert rows("SELECT count(*) FROM deliveries WHERE lane = 'transactional'") == mails
+    assert old.send("/sign-in/code", {"email": OLD, "code": code}).status_code == 422
+    assert rows("SELECT count(*) FROM web_sessions WHERE ended_at IS NULL") == [(0,)]
+
+
+def test_a_protected_guardian_let_in_by_a_link_binds_a_new_address_but_no_old_one(protected, browser_of, code):
+    household_id, _ = protected
+    with app_session(Context(household=household_id)) as session:
+        token = create_link(session, municipality_code=SETAGAYA, household_id=household_id, guardian="g1")
+        session.commit()
+    guardian = browser_of()
+    assert guardian.send(f"/sign-in/{token}", page=f"/sign-in/{token}").url.path == "/home"
+    ((old_id,),) = rows("SELECT id FROM contact_points")
+    page = guardian.open("/contact").text
+    assert OLD in page and "確認済み" not in page, "nothing goes to the old address any more, and the page says so"
+    refused = guardian.send("/contact", {"email": OLD.upper().replace("EXAMPLE", "example")})
+    assert refused.status_code == 422
+    assert "別のメールアドレスを入力してください" in refused.text
+    assert "保護" not in refused.text and "支援措置" not in refused.text
+    assert guardian.send(f"/contact/{old_id}", {"code": code}, page="/contact").status_code == 422
+    confirm_email(guardian, code, NEW)
+    assert guardian.last.url.path == "/home"
+    assert sign_in(browser_of(), NEW, code).url.path == "/home"
+    assert sign_in(browser_of(), OLD, code).status_code == 422
 
 
 # ---- open to everybody ----------------------------------------------------------------------------------------------

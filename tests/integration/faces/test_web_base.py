@@ -101,7 +101,8 @@ def test_a_form_needs_the_token_of_its_own_browser_and_page(browser, browser_of)
     assert browser.last.status_code == 403
     assert "何も変わっていません" in browser.last.text
 
-    assert browser.client.post("/probe", data={"_csrf": "0" * 64}).status_code == 403
+    for wrong in ("0" * 64, "é", "届け" * 20, ""):
+        assert browser.client.post("/probe", data={"_csrf": wrong}).status_code == 403
     token_of_another = re.search(r'name="_csrf" value="([0-9a-f]+)"', browser_of().open("/probe").text)[1]
     assert browser.client.post("/probe", data={"_csrf": token_of_another}).status_code == 403
     assert browser.send("/probe", page="/probe", follow_redirects=False).status_code == 303
