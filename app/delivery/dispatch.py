@@ -179,6 +179,8 @@ class Dispatcher:
         self._summary.claimed += len(turn.claimed)
         self._summary.late += turn.recorded.late
         self._summary.states.update(turn.recorded.states)
+        for municipality_code in turn.recorded.turned_away_in:
+            bell.ring(bell.ANNOUNCE, municipality_code)
         for row in turn.claimed:
             self._in_flight[row.id] = row
             task = self._loop.create_task(self._send(row))

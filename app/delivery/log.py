@@ -1,4 +1,4 @@
-"""The delivery log: what a partner's developers and our operators read, and what they may send again.
+"""The delivery log: what a partner's developers read and may send again, and which notices no address took.
 
 Reading happens in the partner's own context, so that row-level security shows a partner its own rows and no others.
 """
@@ -9,9 +9,12 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Final
 
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from app.delivery.outbox import content_of
+from app.delivery.channels.contract import Outcome
+from app.delivery.outbox import Lane, content_of
+from app.delivery.record import NOT_THE_ADDRESS
 from app.delivery.tables import Delivery, DeliveryAttempt
 from app.platform.errors import Conflict, InvalidInput, NotFound
 
@@ -117,6 +120,31 @@ def resend(session: Session, delivery_id: uuid.UUID, now: dt.datetime) -> Delive
     session.add(delivery)
     session.flush()
     return delivery
+
+
+def undeliverable_notices(session: Session, household_id: uuid.UUID) -> set[uuid.UUID]:
+    """Return the notices of a household that its address refused for good and that no other message carries.
+
+    Whoever tells them again reaches the next channel: the address was set aside when it refused.
+
+    Args:
+        session: of the worker, or in the household's context.
+        household_id: whose notices.
+    """
+    rows = session.execute(
+        text(
+            "SELECT unnest(d.notice_ids) FROM deliveries d WHERE household_id = :household_id AND lane = :lane"
+            " AND state = 'failed' AND EXISTS (SELECT FROM delivery_attempts a WHERE a.delivery_id = d.id"
+            " AND a.outcome = :undeliverable AND a.error <> ALL(:not_the_address))"
+            " EXCEPT SELECT unnest(notice_ids) FROM deliveries WHERE household_id = :household_id AND lane = :lane"
+            " AND state NOT IN ('failed', 'cancelled')"
+        ),
+        {
+            "household_id": household_id, "lane": Lane.NOTICE, "undeliverable": Outcome.UNDELIVERABLE,
+            "not_the_address": list(NOT_THE_ADDRESS),
+        },
+    )  # fmt: skip
+    return set(rows.scalars())
 
 
 def _refuse_to_resend(delivery: Delivery, now: dt.datetime) -> None:

@@ -19,8 +19,11 @@ from sqlmodel import Session
 from app.delivery import breaker, endpoint_ends, retry
 from app.delivery.channels.contract import AttemptResult, Outcome
 from app.delivery.claim import Claimed
+from app.delivery.outbox import Lane
+from app.delivery.tables import Delivery
 from app.partners.endpoints import FAILING, GONE
 from app.partners.tables import PartnerEndpoint
+from app.platform.change_queue import NOTICES, Change
 from app.platform.clock import real_now
 from app.platform.database import Context, enter
 from app.platform.identifiers import new_id
@@ -28,7 +31,7 @@ from app.platform.identifiers import new_id
 _logger = logging.getLogger(__name__)
 
 #: What says nothing against the address of the person.
-_NOT_THE_ADDRESS: Final = frozenset({"monthly_limit", "retry_key_expired"})
+NOT_THE_ADDRESS: Final = frozenset({"monthly_limit", "retry_key_expired"})
 _FAILURES: Final = (Outcome.RETRY, Outcome.TARGET_BLOCKED, Outcome.ENDPOINT_GONE)
 
 
@@ -52,10 +55,14 @@ class Ending:
 
 @dataclass(slots=True)
 class Recorded:
-    """How many results were applied, by the state they led to, and how many came too late."""
+    """How many results were applied, by the state they led to, and how many came too late.
+
+    `turned_away_in` are the municipalities of families whose address refused a notice: another channel may take it.
+    """
 
     states: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     late: int = 0
+    turned_away_in: set[str] = field(default_factory=set)
 
 
 def ending(finished: Finished, now: dt.datetime, chance: float) -> Ending:
@@ -104,7 +111,11 @@ def record(session: Session, finished: Sequence[Finished], now: dt.datetime) -> 
             recorded.late += 1
             _logger.warning("delivery %s: late result %s not applied", one.claimed.id, one.result.outcome)
     _judge_endpoints(session, applied)
-    _set_addresses_aside(session, applied, now)
+    for one in applied:
+        if one.result.outcome is Outcome.UNDELIVERABLE and one.result.error not in NOT_THE_ADDRESS:
+            _set_address_aside(session, one, now)
+            if _wants_another_channel(session, one.claimed.id):
+                recorded.turned_away_in.add(one.claimed.municipality_code)
     return recorded
 
 
@@ -241,19 +252,32 @@ def _disable(session: Session, endpoint_id: uuid.UUID, reason: str, now: dt.date
         endpoint_ends.disable(session, endpoint, at=now, reason=reason)
 
 
-def _set_addresses_aside(session: Session, applied: Iterable[Finished], now: dt.datetime) -> None:
-    """Suspend addresses that refuse for good, so that the next channel of that person is used from now on."""
-    for one in applied:
-        claimed, result = one.claimed, one.result
-        if result.outcome is not Outcome.UNDELIVERABLE or result.error in _NOT_THE_ADDRESS:
-            continue
-        if claimed.contact_point_id is not None:
-            # A contact point is visible in its municipality's context only.
-            enter(session, Context(municipality=claimed.municipality_code))
-            session.execute(
-                text(
-                    "UPDATE contact_points SET suspended_at = :now, suspended_reason = :reason"
-                    " WHERE id = :id AND suspended_at IS NULL"
-                ),
-                {"id": claimed.contact_point_id, "now": now, "reason": result.error},
-            )
+def _set_address_aside(session: Session, finished: Finished, now: dt.datetime) -> None:
+    """Suspend an address that refuses for good, so that the next channel of that person is used from now on."""
+    claimed = finished.claimed
+    if claimed.contact_point_id is not None:
+        # A contact point is visible in its municipality's context only.
+        enter(session, Context(municipality=claimed.municipality_code))
+        session.execute(
+            text(
+                "UPDATE contact_points SET suspended_at = :now, suspended_reason = :reason"
+                " WHERE id = :id AND suspended_at IS NULL"
+            ),
+            {"id": claimed.contact_point_id, "now": now, "reason": finished.result.error},
+        )
+
+
+def _wants_another_channel(session: Session, delivery_id: uuid.UUID) -> bool:
+    """Have the family of a notice that its address refused looked at again; False if it was no notice, or stopped."""
+    row = session.get_one(Delivery, delivery_id)
+    if row.lane != Lane.NOTICE or row.household_id is None or row.stop_reason is not None:
+        return False
+    session.add(
+        Change(
+            household_id=row.household_id,
+            municipality_code=row.municipality_code,
+            reader=NOTICES,
+            reason="undeliverable",
+        )
+    )
+    return True

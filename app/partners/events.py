@@ -198,7 +198,7 @@ EVENT_TYPES: Final[dict[str, type[Event]]] = {
 
 
 #: Those that nothing sends yet. The catalogue, the portal, OpenAPI and the guide say so of each of them.
-PLANNED_EVENT_TYPES: Final = frozenset({"notice.updated", "notice.cancelled"})
+PLANNED_EVENT_TYPES: Final = frozenset({"notice.updated"})
 
 
 def body_of(event: Event) -> bytes:

@@ -9,13 +9,17 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from app.delivery import endpoint_ends
-from app.delivery.claim import wait_until_no_live_claim
+from app.delivery.channels.contract import AttemptResult, Outcome
+from app.delivery.claim import Request, claim, wait_until_no_live_claim
+from app.delivery.log import undeliverable_notices
 from app.delivery.outbox import Lane, cancel_queued, content_of
 from app.delivery.queues import something_due
+from app.delivery.record import Finished, record
 from app.delivery.tables import Delivery
 from app.households.tables import ContactPoint
 from app.partners.tables import PartnerEndpoint
-from app.platform import clock
+from app.platform import bell, clock
+from app.platform.change_queue import NOTICES, Change
 from app.platform.database import Context, app_session, owner_session, worker_session
 from app.platform.identifiers import new_id
 from tests.integration.delivery.conftest import wait_for
@@ -228,15 +232,67 @@ def test_a_line_rate_limit_rests_the_line_queue_only(world):
     assert world.delivery(mail).state == "accepted"
 
 
-def test_an_address_that_refuses_for_good_is_set_aside(world):
-    gate = world.household()
+def stored_contact(gate, kind="email"):
     contact = ContactPoint(
-        id=new_id(), household_id=gate.household_id, municipality_code="131121", guardian="g1", kind="email",
+        id=new_id(), household_id=gate.household_id, municipality_code="131121", guardian="g1", kind=kind,
         address_sealed=b"", address_index=b"",
     )  # fmt: skip
     with owner_session() as session:
         session.add(contact)
         session.commit()
+    return contact
+
+
+def families_to_look_at():
+    with worker_session() as session:
+        return list(
+            session.exec(select(Change.household_id).where(Change.reader == NOTICES, Change.reason == "undeliverable"))
+        )
+
+
+def not_delivered(gate):
+    with worker_session() as session:
+        return undeliverable_notices(session, gate.household_id)
+
+
+def test_a_notice_that_its_address_refuses_waits_for_another_channel(world, monkeypatch):
+    rung = []
+    monkeypatch.setattr(bell, "ring", lambda task, *ids, **_: rung.append((task, ids)))
+    gate, notice = world.household(), new_id()
+    world.outside.line_server.users = set()
+    contact = stored_contact(gate, "line")
+    world.enqueue(world.line(gate, notice_ids=(notice,), contact_point_id=contact.id))
+    world.dispatcher().run_window()
+    assert not_delivered(gate) == {notice}
+    assert families_to_look_at() == [gate.household_id]
+    assert rung == [(bell.ANNOUNCE, ("131121",))]
+    world.enqueue(world.mail(gate, notice_ids=(notice,)))
+    assert not_delivered(gate) == set()
+
+
+def test_what_no_other_channel_can_help_wakes_nobody(world):
+    gate, stopped = world.household(), world.household()
+    world.outside.line_server.monthly_limit = 0
+    world.outside.mail_sink.behave("refuse_recipient", reply="550 5.1.1 no such user")
+    code = world.mail(gate, lane=Lane.TRANSACTIONAL, contact_point_id=stored_contact(gate).id)
+    world.enqueue(world.line(gate, notice_ids=(new_id(),)), code)
+    (withdrawn,) = world.enqueue(world.mail(stopped, notice_ids=(new_id(),)))
+    with worker_session() as session:
+        (claimed,) = [one for one in claim(session, clock.now(), Request(free={"email": 9})) if one.id == withdrawn]
+        session.commit()
+        cancel_queued(session, "consent_withdrawn", household_id=stopped.household_id)
+        refused = AttemptResult(outcome=Outcome.UNDELIVERABLE, duration_seconds=0.1, error="smtp_5.1.1")
+        record(session, [Finished(claimed=claimed, result=refused, started_at=clock.real_now())], clock.now())
+        session.execute(text("UPDATE deliveries SET lease_until = now() WHERE state = 'sending'"))
+        session.commit()
+    world.dispatcher().run_window()
+    assert world.states() == ["failed"] * 3
+    assert families_to_look_at() == []
+
+
+def test_an_address_that_refuses_for_good_is_set_aside(world):
+    gate = world.household()
+    contact = stored_contact(gate)
     world.outside.mail_sink.behave("refuse_recipient", reply="550 5.1.1 no such user")
     (mail,) = world.enqueue(world.mail(gate, contact_point_id=contact.id))
     world.dispatcher().run_window()
