@@ -3,6 +3,11 @@
 import re
 
 import pytest
+from sqlmodel import select
+
+from app.households.tables import Household
+from app.platform.database import owner_session
+from app.safeguards.bereavement import stop_pushes_about
 
 pytestmark = pytest.mark.browser
 WIDTHS = (320, 1280)
@@ -22,6 +27,12 @@ def enter(watched, *, judge: int | None = None) -> None:
     page.get_by_role("group", name=re.compile("使える制度を調べるため")).get_by_label("同意する", exact=True).check()
     page.get_by_role("group", name=re.compile("所得と税")).get_by_label("同意する", exact=True).check()
     watched.follow(page.get_by_role("button", name="使える支援を調べる"))
+
+
+def lay_aside_what_concerns_the_child() -> None:
+    with owner_session() as session:
+        household_id = session.exec(select(Household)).one().id
+    stop_pushes_about(household_id, "child:c1", reason="death", by="guardian:g1")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -58,6 +69,12 @@ def test_every_page_is_accessible_and_fits(watch, work, width):
     page.get_by_label(re.compile("メールアドレス")).fill("hanako@example.jp")
     watched.follow(page.get_by_role("button", name=re.compile("確認コードを受け取る")))
     watched.judge("code", width)
+    lay_aside_what_concerns_the_child()
+    watched.open("/notices")
+    watched.follow(page.get_by_role("link", name="そっと置いてあるお知らせ"))
+    watched.judge("laid aside", width)
+    watched.follow(page.locator(".row__link").first)
+    watched.judge("one that was laid aside", width)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
