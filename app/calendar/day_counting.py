@@ -6,12 +6,11 @@ the first day.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any, Literal
 
 import numpy as np
 
-from app.calendar.day_numbers import Days, as_days, date_of, number_of
+from app.calendar.day_numbers import Days, as_days
 from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
 
@@ -20,8 +19,3 @@ def period_ends(anchors: Any, span: Span, first_day: Literal["included", "exclud
     """The last day of a period of ``span`` that begins with each anchor day, or with the day after it."""
     start = as_days(anchors) + np.int32(0 if first_day == "included" else 1)
     return as_days(corresponding_days(start, span) - 1)
-
-
-def period_end(anchor: dt.date, span: Span, first_day: Literal["included", "excluded"] = "excluded") -> dt.date:
-    """``period_ends`` for one date."""
-    return date_of(int(period_ends(number_of(anchor), span, first_day)))

@@ -5,13 +5,12 @@ Basis: 学校教育法 17条; 学校教育法施行令 29条 (born on 1 April co
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.calendar.day_numbers import Days, as_days, date_of, month_starts, months_of, number_of
+from app.calendar.day_numbers import Days, as_days, month_starts, months_of
 
 CLASS_AGE_AT_ENTRY = 5
 """Grade 0 is the year before primary school (年長), whose class age is 5."""
@@ -27,11 +26,6 @@ def fiscal_year_ends(days: Any) -> Days:
     return as_days(month_starts((fiscal_years(days) - 1969) * 12 + 3) - 1)
 
 
-def fiscal_year_starts(years: Any) -> Days:
-    """The 1 April on which each fiscal year begins."""
-    return month_starts((np.asarray(years, dtype=np.int64) - 1970) * 12 + 3)
-
-
 def cohorts(births: Any) -> NDArray[np.int64]:
     """The fiscal year in which each child is born for school purposes; 1 April belongs to the year before."""
     return fiscal_years(as_days(births) - np.int32(1))
@@ -45,23 +39,3 @@ def school_grades(births: Any, days: Any) -> NDArray[np.int64]:
 def class_ages(births: Any, days: Any) -> NDArray[np.int64]:
     """The age on 1 April (as reached on 31 March) for the whole school year; below zero before the first class."""
     return school_grades(births, days) + CLASS_AGE_AT_ENTRY
-
-
-def school_grade(birth: dt.date, day: dt.date) -> int:
-    """``school_grades`` for one child."""
-    return int(school_grades(number_of(birth), number_of(day)))
-
-
-def class_age(birth: dt.date, day: dt.date) -> int:
-    """``class_ages`` for one child."""
-    return int(class_ages(number_of(birth), number_of(day)))
-
-
-def primary_entry(birth: dt.date) -> dt.date:
-    """The 1 April on which a child enters primary school."""
-    return date_of(int(fiscal_year_starts(cohorts(number_of(birth)) + 7)))
-
-
-def fiscal_year_end(day: dt.date) -> dt.date:
-    """``fiscal_year_ends`` for one date."""
-    return date_of(int(fiscal_year_ends(number_of(day))))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calendar.day_counting import period_ends
-from app.calendar.day_numbers import Days, as_days, date_of, end_of_month, number_of
+from app.calendar.day_numbers import Days, as_days, end_of_month, number_of
 from app.calendar.holidays import FIRST_YEAR, LAST_YEAR, national_holidays
 from app.calendar.spans import Span
 
@@ -61,21 +61,6 @@ def previous_open_days(days: Any) -> Days:
     return _look_up(_tables()[2], days)
 
 
-def is_closed(day: dt.date) -> bool:
-    """``closed_days`` for one date."""
-    return bool(closed_days(number_of(day)))
-
-
-def next_open_day(day: dt.date) -> dt.date:
-    """``next_open_days`` for one date."""
-    return date_of(int(next_open_days(number_of(day))))
-
-
-def previous_open_day(day: dt.date) -> dt.date:
-    """``previous_open_days`` for one date."""
-    return date_of(int(previous_open_days(number_of(day))))
-
-
 def no_loss_days(anchors: Any, legal_days: Any | None = None) -> tuple[Days, Days]:
     """(counted on, office day) up to which a claim loses nothing (15日特例).
 
@@ -86,8 +71,3 @@ def no_loss_days(anchors: Any, legal_days: Any | None = None) -> tuple[Days, Day
     month_end = end_of_month(anchors)
     forward, back = next_open_days(legal), previous_open_days(month_end)
     return as_days(np.where(forward >= back, legal, month_end)), as_days(np.maximum(forward, back))
-
-
-def no_loss_day(anchor: dt.date) -> dt.date:
-    """The office day of ``no_loss_days`` for one birth or move."""
-    return date_of(int(no_loss_days(number_of(anchor))[1]))

@@ -104,7 +104,7 @@ def show_check(registry: Registry, household: Household, answered: HouseholdAnsw
             console.print("  " + "  ".join(part for part in said if part), soft_wrap=True)
             console.print(f"    {answer.reason or ''}", style="dim", soft_wrap=True)
             if verdict == "eligible" and answer.missing:
-                facts = words["separator"].join(dict.fromkeys(_label(registry, one.fact) for one in answer.missing))
+                facts = words["separator"].join(dict.fromkeys(_asked(registry, one.fact) for one in answer.missing))
                 console.print(f"    {words['amount_open'].format(facts=facts)}", style="yellow", soft_wrap=True)
     others = [f"{_name(registry, one)}({one.subject})" for one in answered.answers if one.verdict == "ineligible"]
     if others:
@@ -119,8 +119,8 @@ def show_check(registry: Registry, household: Household, answered: HouseholdAnsw
     console.print(words["note"])
 
 
-def _label(registry: Registry, path: str) -> str:
-    return phrases_of(registry, "ja").label(path)
+def _asked(registry: Registry, path: str) -> str:
+    return phrases_of(registry, "ja").asked(path)
 
 
 def _name(registry: Registry, answer: Answer) -> str:
@@ -250,8 +250,9 @@ def explanation_document(
     if rule is None:
         raise ValueError(f"found no version of {key} on {on}; expected a day on which it is law")
     subjects = []
+    periods = detail.periods(key)
     for subject_row in range(detail.population.people[rule.subject].size):
-        answer = detail.answer(key, subject_row, phrases=phrases)
+        answer = detail.answer(key, subject_row, periods, phrases)
         explanation = detail.explanation(key, subject_row, phrases)
         subjects.append({
             "subject": answer.subject, "verdict": answer.verdict, "reason": answer.reason,

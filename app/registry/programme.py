@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from app.rules.application import Application
-from app.rules.documents import Day, Document, SpanText, Text, TextField
+from app.rules.documents import Day, Document, SpanText, TextField
 from app.rules.parameters import Source
-from app.rules.rule import Rule
+from app.rules.rule import Rule, Unmodelled
 
 HttpsAddress = Annotated[str, Field(pattern=r"^https://[^\s/]+(/\S*)?$")]
 
@@ -82,7 +82,7 @@ class NotifyPlan(Document):
     remind_before_deadline: tuple[SpanText, ...] = ()
 
 
-class UnmodelledCondition(Text):
+class UnmodelledCondition(Unmodelled):
     """A condition that ordinary applicants meet and the rule does not test, with the reason why it does not."""
 
     reason: Annotated[str, Field(min_length=1)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.rules.facts import FactCatalogue
 
-RULE_PARTS = ("criteria", "amount", "application", "take_up")
+RULE_PARTS = ("criteria", "unmodelled", "amount", "application", "take_up")
 FACT_KEYS = ("fact", "within", "fiscal_year_end", "resident_on", "by", "anchor")
 NOT_FACTS = ("today", "month_start", "residence.from", "residence.planned_move_out_on")
 DEADLINE_SPAN = re.compile(r"\.deadlines\[\d+\]\.within$")

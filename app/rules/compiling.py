@@ -235,7 +235,7 @@ class Compiler:
             self.fact(source.by, f"{path}.by", "date")
             self.readable(source.by, scope, f"{path}.by")
         area = source.area or self.area
-        return Resided(scope, path, source, f"{_key(scope, source)} {area}", area, source.resided, source.by)
+        return Resided(scope, path, source, f"{_key(scope, source)} {area}", area, source.by, source.resided)
 
     def _resident_on(self, source: Any, scope: str, path: str) -> Node:
         date = None if source.resident_on == "month_start" else source.resident_on
@@ -294,7 +294,9 @@ def _natural(scope: str, fact_path: str) -> str:
 
 def _key(scope: str, source: Any, more: str = "") -> str:
     return f"{scope}:{more}" + json.dumps(
-        source.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True, ensure_ascii=False
+        source.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"because"}),
+        sort_keys=True,
+        ensure_ascii=False,
     )
 
 

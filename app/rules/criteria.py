@@ -240,6 +240,10 @@ Tree = Any
 """One node of a tree: any of the models of this module. Walked by isinstance; the unions above guard the shape."""
 
 
+_TREES = ("criteria", "when", "contradicted_by")
+"""Keys of a document under which a tree stands."""
+
+
 class Scoped(dict[str, Any]):
     """A criteria mapping that knows its scope, so that one field can hold the tree of any scope."""
 
@@ -247,12 +251,9 @@ class Scoped(dict[str, Any]):
 
 
 def mark_scope(value: Any, scope: Scope) -> Any:
-    """Mark every mapping under ``criteria`` and ``when`` in a raw document with the scope it is read in."""
+    """Mark every mapping that holds a tree in a raw document with the scope it is read in."""
     if isinstance(value, Mapping):
-        return {
-            key: _scoped(part, scope) if key in ("criteria", "when") else mark_scope(part, scope)
-            for key, part in value.items()
-        }
+        return {key: _scoped(part, scope) if key in _TREES else mark_scope(part, scope) for key, part in value.items()}
     return [mark_scope(part, scope) for part in value] if isinstance(value, list | tuple) else value
 
 

@@ -15,13 +15,14 @@ from app.rules.building import ANY_PROGRAMME, NO_YEAR
 from app.rules.columns import NO, UNKNOWN, YES
 from app.rules.deadlines import next_deadlines, opening_days
 from app.rules.evaluate import CompiledRule, Rulebook, walk
-from app.rules.explain import VERDICT_NAMES, Explanation, checked, explain, reason
+from app.rules.explain import VERDICT_NAMES, Explanation, explain
 from app.rules.money import Amounts, CaseNode
 from app.rules.nodes import Node
 from app.rules.people_nodes import people_verdicts
 from app.rules.phrases import Phrases
 from app.rules.population import Population
 from app.rules.reading import Moment, Reading, income_years, switch_days
+from app.rules.reasons import checked, reason
 from app.rules.timeline import Periods, programme_periods, schedule
 from app.rules.trace import Missing, Trace, decisive, missing_of_term, only_by_judgement, subject_name, trace
 

@@ -17,7 +17,7 @@ from app.rules.documents import DocumentError, Problem
 from app.rules.facts import FactCatalogue
 from app.rules.money import Amounts, CaseNode, compile_term, evaluate_cases
 from app.rules.municipality_code import NATIONAL
-from app.rules.nodes import Everywhere, Group, Node
+from app.rules.nodes import Everywhere, Group, Node, Uncontradicted
 from app.rules.parameters import Parameters
 from app.rules.people_nodes import people_verdicts
 from app.rules.population import Population
@@ -29,12 +29,14 @@ from app.rules.rule import Rule
 class CompiledRule:
     """One rule version, ready to run.
 
-    ``whole`` is the criteria together with the area; ``first``/``last`` are the days it is law, the next version taken
-    into account.
+    ``whole`` is the criteria together with the ``area`` (None for the whole country) and the ``contradictions`` that
+    refuse the right; ``first``/``last`` are the days it is law, the next version taken into account.
     """
 
     rule: Rule
     criteria: Node
+    area: Everywhere | None
+    contradictions: tuple[Uncontradicted, ...]
     whole: Node
     cases: tuple[CaseNode, ...]
     take_up: tuple[tuple[Node | None, str], ...]
@@ -58,16 +60,16 @@ class CompiledRule:
         return check is not None and as_of > number_of(check) and self.last >= as_of
 
     def verdicts(self, moment: Moment) -> Verdicts:
-        """One verdict per row of the subject: criteria and area, capped when the version is overdue."""
+        """One verdict per row of the subject: criteria, area and contradictions, capped when the version is overdue."""
         reading = Reading(moment, self.rule)
         verdicts = people_verdicts(self.whole, self.subject, reading)
         return np.minimum(verdicts, np.int8(UNKNOWN)) if self.capped(moment.as_of) else verdicts
 
     def covered(self, moment: Moment) -> Verdicts:
         """Does the programme's area cover each household? The country covers those whose municipality is unknown."""
-        if self.whole is self.criteria:
+        if self.area is None:
             return np.full(moment.population.size, YES, dtype=np.int8)
-        return self.whole.parts[0].verdicts(Reading(moment, self.rule))
+        return self.area.verdicts(Reading(moment, self.rule))
 
     def amounts(self, moment: Moment) -> Amounts | None:
         """Amounts per row of the subject, whatever the verdict; None for a programme without amounts."""
@@ -75,7 +77,7 @@ class CompiledRule:
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
-        """Criteria and area with everything below them."""
+        """Criteria, area and contradictions with everything below them."""
         return tuple(walk(self.whole))
 
     @cached_property
@@ -130,10 +132,14 @@ def compile_rule(
         for position, part in enumerate(rule.take_up)
     ]
     criteria = compiler.node(rule.criteria, scope, "criteria")
+    area = _area(rule, tuple(sorted(except_in)))
+    contradictions = tuple(_contradictions(compiler, rule))
     return CompiledRule(
         rule,
         criteria,
-        _with_area(criteria, rule, tuple(sorted(except_in))),
+        area,
+        contradictions,
+        _together(criteria, area, contradictions),
         tuple(cases),
         tuple(take_up),
         _deadlines(compiler, rule),
@@ -142,13 +148,27 @@ def compile_rule(
     )
 
 
-def _with_area(criteria: Node, rule: Rule, except_in: tuple[str, ...]) -> Node:
+def _area(rule: Rule, except_in: tuple[str, ...]) -> Everywhere | None:
     if rule.municipality == NATIONAL and not except_in:
+        return None
+    key = f"area {rule.municipality} {except_in}"
+    return Everywhere("household", "municipality", None, key, rule.municipality, except_in)
+
+
+def _contradictions(compiler: Compiler, rule: Rule) -> Iterator[Uncontradicted]:
+    for position, condition in enumerate(rule.unmodelled):
+        if condition.contradicted_by is not None:
+            place = f"unmodelled[{position}].contradicted_by"
+            inner = compiler.node(condition.contradicted_by, rule.subject, place)
+            yield Uncontradicted(inner.scope, place, condition, f"uncontradicted {inner.key}", inner)
+
+
+def _together(criteria: Node, area: Node | None, contradictions: tuple[Node, ...]) -> Node:
+    members = (*(() if area is None else (area,)), criteria, *contradictions)
+    if len(members) == 1:
         return criteria
-    area = Everywhere(
-        "household", "municipality", None, f"area {rule.municipality} {except_in}", rule.municipality, except_in
-    )
-    return Group(criteria.scope, "", None, f"{area.key} {criteria.key}", (area, criteria), False)
+    own = next((member.scope for member in members if member.scope != "household"), "household")
+    return Group(own, "", None, " ".join(member.key for member in members), members, False)
 
 
 def _deadlines(compiler: Compiler, rule: Rule) -> tuple[tuple[Deadline, Node | None], ...]:

@@ -20,7 +20,17 @@ class ParameterRef(Document):
     by: str | None = None
 
 
-class FactTest(Document, Generic[Path]):
+class Ground(Document):
+    """A test that may be told to families in the author's words.
+
+    ``because`` is a clause such as 「お子さんが生まれた」: a reason says it in place of the test. Beside a window it
+    also says that the window's days are only how the rule is written, so that no family is shown them.
+    """
+
+    because: TextField | None = None
+
+
+class FactTest(Ground, Generic[Path]):
     """Compare a fact with literals, a dated parameter, or (a date) with a fixed range, both ends included."""
 
     fact: Path
@@ -69,7 +79,7 @@ class Reckoning(Document):
     until: Literal["birthday", "reached", "until_reached", "included"] | None = None
 
 
-class Within(Document, Generic[Path]):
+class Within(Ground, Generic[Path]):
     """The day lies in a window counted from a date; both edges are included.
 
     B is the corresponding day (the day after the month's end where the month lacks it). First day: ``birthday`` → B,
@@ -120,7 +130,7 @@ class Within(Document, Generic[Path]):
         return self.reckoning.until or ("included" if self.until is not None and self.until.in_days else "birthday")
 
 
-class FiscalYearEnd(Document, Generic[Path]):
+class FiscalYearEnd(Ground, Generic[Path]):
     """Until the first 31 March on or after the day an age is reached (…に達する日以後の最初の3月31日まで).
 
     Opens on the date itself; with ``from_age`` on the 1 April after the fiscal year end of that age.
@@ -186,7 +196,10 @@ class Resided(Document):
 
 
 class ResidentOn(Document):
-    """Lived in the programme's area on a date fact, or on the first day of the month."""
+    """Lived in the programme's area on a date fact, or (``month_start``) on the first day of the month.
+
+    A child's first such day is the first of a month on or after its birth.
+    """
 
     resident_on: str
     area: MunicipalityCode | None = None

@@ -122,6 +122,25 @@ class Negation(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Uncontradicted(Node):
+    """No where the inner node is known to hold, else yes: what is unknown speaks against nobody.
+
+    ``source`` is the condition that it contradicts.
+    """
+
+    inner: Node
+
+    @property
+    @override
+    def parts(self) -> Sequence[Node]:
+        return (self.inner,)
+
+    @override
+    def verdicts(self, reading: Reading) -> Verdicts:
+        return np.where(self.inner.verdicts(reading) == YES, np.int8(NO), np.int8(YES))
+
+
+@dataclass(frozen=True, eq=False)
 class Open(Leaf):
     """A human decides."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from app.calendar.day_numbers import Days, first_of_month, month_starts, months_of
+from app.calendar.day_numbers import Days, as_days, first_of_month, month_starts, months_of
 from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
 from app.rules.columns import NO, UNKNOWN, YES, Rows, Verdicts
@@ -123,8 +123,8 @@ class Answered(Leaf):
 
 
 @dataclass(frozen=True, eq=False)
-class LivedOn(Leaf):
-    """Lived in an area on a date fact, or (``date_fact`` None) on the first of the day's month."""
+class Stay(Leaf):
+    """Where people lived on a day of their own: a date fact, or (``date_fact`` None) a day that follows from today."""
 
     area: str
     date_fact: str | None
@@ -134,59 +134,81 @@ class LivedOn(Leaf):
     def reads(self) -> tuple[str, ...]:
         return () if self.date_fact is None else (self.date_fact,)
 
-    @override
-    def judge(self, reading: Reading) -> Verdicts:
+    def days(self, reading: Reading) -> Days:
+        """The day for each row of the scope."""
+        if self.date_fact is not None:
+            return reading.at(self.date_fact, self.scope).values
+        size = reading.population.people[self.scope].size
+        return np.broadcast_to(reading.moment.days_of(self.scope), (size,))
+
+    def lived(self, reading: Reading, days: Days) -> Verdicts:
+        """Whether each row lived in the area on its day; a stay of unknown beginning says nothing of a date fact."""
         sets = reading.population.people[self.scope].residence_sets
         table = reading.population.residence
-        if self.date_fact is None:
-            days = np.broadcast_to(first_of_month(reading.moment.days_of(self.scope)), sets.shape)
-            return lived_in(table.codes_on(sets, days), self.area)
-        date = reading.at(self.date_fact, self.scope)
-        verdicts = lived_in(table.codes_on(sets, date.values), self.area)
-        if len(table.codes):
-            rows = table.covering(sets, date.values)
-            verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
-        verdicts[~date.known] = UNKNOWN
+        verdicts = lived_in(table.codes_on(sets, days), self.area)
+        if self.date_fact is not None:
+            if len(table.codes):
+                rows = table.covering(sets, days)
+                verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
+            verdicts[~reading.at(self.date_fact, self.scope).known] = UNKNOWN
+        return verdicts
+
+
+@dataclass(frozen=True, eq=False)
+class LivedOn(Stay):
+    """Lived in an area on a date fact, or on the first of the day's month: for a child, the first since its birth."""
+
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        born = self.date_fact is None and self.scope == "child"
+        return ("child.birth_date",) if born else super().reads
+
+    @override
+    def days(self, reading: Reading) -> Days:
+        days = super().days(reading)
+        return days if self.date_fact is not None else first_of_month(days)
+
+    @override
+    def judge(self, reading: Reading) -> Verdicts:
+        days = self.days(reading)
+        verdicts = self.lived(reading, days)
+        if self.date_fact is None and self.scope == "child":
+            births = reading.column("child.birth_date")
+            return np.minimum(verdicts, births.judge(births.values <= days))
         return verdicts
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        if self.date_fact is None:
-            households, days = residence_changes(reading, self.scope)
+        if self.date_fact is not None:
+            return
+        moves = residence_changes(reading, self.scope)
+        births = reading.column("child.birth_date")
+        born = np.flatnonzero(births.known) if self.scope == "child" else np.zeros(0, dtype=np.int64)
+        households = reading.population.people["child"].household[born]
+        for rows, days in (moves, (households, births.values[born])):
             months = months_of(days)
-            starts = np.where(month_starts(months) == days, days, month_starts(months + 1)).astype(np.int32)
+            starts = as_days(np.where(month_starts(months) == days, days, month_starts(months + 1)))
             inside = (first < starts) & (starts <= last)
-            yield households[inside], starts[inside]
+            yield rows[inside], starts[inside]
 
 
 @dataclass(frozen=True, eq=False)
-class Resided(Leaf):
+class Resided(Stay):
     """Has lived in an area without a break for ``span``, on the day or on a date fact."""
 
-    area: str
     span: Span
-    date_fact: str | None
-
-    @property
-    @override
-    def reads(self) -> tuple[str, ...]:
-        return () if self.date_fact is None else (self.date_fact,)
 
     @override
     def judge(self, reading: Reading) -> Verdicts:
-        sets = reading.population.people[self.scope].residence_sets
-        table = reading.population.residence
+        days, table = self.days(reading), reading.population.residence
         if not len(table.codes):
-            return np.full(sets.shape, UNKNOWN, dtype=np.int8)
-        date = None if self.date_fact is None else reading.at(self.date_fact, self.scope)
-        days = np.broadcast_to(reading.moment.days_of(self.scope) if date is None else date.values, sets.shape)
-        rows = table.covering(sets, days)
-        inside = lived_in(table.codes_on(sets, days), self.area)
+            return np.full(days.shape, UNKNOWN, dtype=np.int8)
+        sets = reading.population.people[self.scope].residence_sets
+        inside, rows = self.lived(reading, days), table.covering(sets, days)
         long_enough = corresponding_days(table.run_starts(self.area), self.span)[rows] <= days
         verdicts = np.where(inside == YES, np.where(long_enough, YES, NO), inside).astype(np.int8)
         verdicts[(rows >= 0) & table.assumed[rows] & (inside == YES)] = UNKNOWN
-        if date is not None:
-            verdicts[~date.known] = UNKNOWN
         return verdicts
 
     @override

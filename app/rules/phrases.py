@@ -13,7 +13,18 @@ from app.calendar.day_numbers import date_of
 from app.calendar.spans import Span
 from app.rules import criteria
 from app.rules.facts import Fact, FactCatalogue
-from app.rules.nodes import Compared, Everywhere, Group, Negation, Node, Open, Season, Window
+from app.rules.nodes import (
+    Compared,
+    Equals,
+    Everywhere,
+    Group,
+    Negation,
+    Node,
+    Open,
+    Season,
+    Uncontradicted,
+    Window,
+)
 from app.rules.parameters import Parameters
 from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
 
@@ -43,8 +54,19 @@ class Phrases:
         if name in self.words["lists"]:
             return self.say(f"lists.{name}")
         if name.startswith(("receives.", "received_elsewhere.")):
-            return self.say("answers_fact", programme=name.split(".", 1)[1])
+            question, programme = name.split(".", 1)
+            return self.say(f"{question}_fact", programme=programme)
         return self.say("residence_fact" if owner == "residence" else "municipality_fact")
+
+    def asked(self, path: str) -> str:
+        """Something that is not known yet, as a thing to find out: 「…」かどうか, an amount, 保護者のこと."""
+        fact = self.catalogue.get(path)
+        boolean = fact is not None and fact.type == "bool"
+        return self.say("fact_open", fact=self.label(path)) if boolean else self.label(path)
+
+    def quoted(self, text: str) -> str:
+        """A text in quotation marks; marks inside it become the inner ones."""
+        return self.say("quoted", text=text.translate(str.maketrans(self.words["inner_marks"])))
 
     def day(self, number: int) -> str:
         """A date in words."""
@@ -87,6 +109,8 @@ def condition(node: Node, phrases: Phrases) -> str:
         return phrases.say("any" if node.largest else "all")
     if isinstance(node, Negation):
         return phrases.say("not")
+    if isinstance(node, Uncontradicted):
+        return phrases.say("uncontradicted", text=node.source.in_language(phrases.language))
     if isinstance(node, Open):
         return phrases.say("judgement", text=node.source.judgement.in_language(phrases.language))
     if isinstance(node, Quantifier):
@@ -105,12 +129,25 @@ def condition(node: Node, phrases: Phrases) -> str:
     return _test(node, phrases)
 
 
-def _quantifier(node: Quantifier, phrases: Phrases) -> str:
+def summary(node: Node, phrases: Phrases) -> str:
+    """What a node asks in a few words that stand alone: a bare label, "the limit", no "the following"."""
+    if isinstance(node, Equals) and isinstance(node.source.is_, bool):
+        return phrases.label(node.fact)
+    if isinstance(node, Compared) and phrases.catalogue[node.fact].type == "yen":
+        return phrases.say(f"limit.{node.word}", fact=phrases.label(node.fact))
+    if isinstance(node, Quantifier) and node.where is not None:
+        return _quantifier(node, phrases, "summary.")
+    if isinstance(node, Ranked) and node.among is not None:
+        return phrases.say("summary.rank", bounds=_bounds("rank", node.low, node.high, phrases))
+    return condition(node, phrases)
+
+
+def _quantifier(node: Quantifier, phrases: Phrases, prefix: str = "") -> str:
     people = phrases.say(f"people.{node.kind}")
     if node.quantifier == "count":
         bounds = _bounds("bounds", node.low, node.high, phrases)
-        return phrases.say("count" if node.where else "count_any", people=people, bounds=bounds)
-    key = "some_any" if node.quantifier == "some" and node.where is None else node.quantifier
+        return phrases.say(f"{prefix}count" if node.where else "count_any", people=people, bounds=bounds)
+    key = "some_any" if node.quantifier == "some" and node.where is None else f"{prefix}{node.quantifier}"
     return phrases.say(key, people=people)
 
 
@@ -160,7 +197,8 @@ def _residence(node: LivedOn | Resided, phrases: Phrases) -> str:
     fact = None if node.date_fact is None else phrases.label(node.date_fact)
     if isinstance(node, Resided):
         return phrases.say("resided" if fact is None else "resided_by", span=phrases.span(node.span), fact=fact)
-    return phrases.say("resident_month_start" if fact is None else "resident_on", fact=fact)
+    month_start = "resident_month_start_born" if node.reads else "resident_month_start"
+    return phrases.say(month_start if fact is None else "resident_on", fact=fact)
 
 
 def _test(node: Node, phrases: Phrases) -> str:

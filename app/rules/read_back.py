@@ -1,4 +1,7 @@
-"""Read back: the criteria as plain sentences for a clerk, from the same tree that runs. An approver approves this."""
+"""Read back: the criteria as plain sentences for a clerk, from the same tree that runs. An approver approves this.
+
+What refuses a right where it is known, though nobody is asked for it, comes last.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from app.rules.phrases import Phrases, condition
 
 
 def read_back(rule: CompiledRule, phrases: Phrases) -> list[tuple[int, str]]:
-    """(depth, sentence) for each condition, headed by whose right it is; conditions not modelled are not in it."""
+    """(depth, sentence) for each condition, headed by whose right it is, without what families check."""
     head = phrases.say(f"read_back_subject.{rule.subject}")
-    return [(0, head), *_lines(rule.criteria, 1, phrases)]
+    refusals = [line for node in rule.contradictions for line in _lines(node.inner, 1, phrases)]
+    last = [(0, phrases.say("read_back_refused")), *refusals] if refusals else []
+    return [(0, head), *_lines(rule.criteria, 1, phrases), *last]
 
 
 def read_back_text(rule: CompiledRule, phrases: Phrases) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from app.rules.amounts import Amount
 from app.rules.application import Application, Form, TakeUp
 from app.rules.criteria import Criteria, mark_scope
-from app.rules.documents import Day, Document, MonthDay, TextField
+from app.rules.documents import Day, Document, MonthDay, Text, read_text
 from app.rules.municipality_code import MunicipalityCode
 
 ProgrammeKind = Literal[
@@ -41,6 +41,16 @@ class IncomeYear(Document):
     uses: Literal["previous_year", "year_before_previous", "current_year"] = "previous_year"
 
 
+class Unmodelled(Text):
+    """A condition that the family is asked to check itself.
+
+    ``contradicted_by`` says which known facts speak against it: while they hold, the right is refused; unknown, they
+    leave it open to the family as before. A later answer can therefore end a right here, and only here.
+    """
+
+    contradicted_by: Annotated[Criteria | None, Field(alias="contradicted_by")] = None
+
+
 class Rule(Document):
     """One version of a programme (制度), as the evaluator needs it; the registry's document extends it.
 
@@ -52,7 +62,7 @@ class Rule(Document):
     kind: ProgrammeKind
     subject: Subject
     criteria: Criteria
-    unmodelled: tuple[TextField, ...] = ()
+    unmodelled: tuple[Annotated[Unmodelled, BeforeValidator(read_text)], ...] = ()
     amount: Amount | None = None
     application: Application | None = None
     take_up: tuple[TakeUp, ...] = ()

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.rules.columns import NO, UNKNOWN, YES
 from app.rules.money import TermNode
-from app.rules.nodes import Everywhere, Group, Negation, Node, Open, bounded
+from app.rules.nodes import Everywhere, Group, Negation, Node, Open, Uncontradicted, bounded
 from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
 from app.rules.reading import CLAIMANT_INCOME, Reading
 
@@ -75,10 +75,10 @@ def trace(node: Node, reading: Reading, kind: str, row: int) -> Trace:
     if isinstance(node, Group):
         parts = tuple(trace(part, reading, kind, row) for part in node.members)
         return Trace(node, verdict, scope, own_row, parts, (), max if node.largest else min)
-    if isinstance(node, Negation):
-        return Trace(
-            node, verdict, scope, own_row, (trace(node.inner, reading, kind, row),), (), lambda inner: 2 - inner[0]
-        )
+    if isinstance(node, Negation | Uncontradicted):
+        inner = (trace(node.inner, reading, kind, row),)
+        turned = (YES, UNKNOWN, NO) if isinstance(node, Negation) else (YES, YES, NO)
+        return Trace(node, verdict, scope, own_row, inner, (), lambda verdicts: turned[verdicts[0]])
     if isinstance(node, Quantifier):
         return _quantifier(node, reading, verdict, household)
     if isinstance(node, Ranked):
@@ -149,10 +149,8 @@ def _missing(node: Node, reading: Reading, kind: str, row: int) -> Iterator[Miss
         yield Missing(fact, "household", declined)
     for path in node.reads:
         yield from _missing_fact(path, reading, kind, row)
-    if isinstance(node, LivedOn | Resided):
-        unknown_date = node.date_fact is not None and not reading.at(node.date_fact, kind).known[row]
-        if not unknown_date:
-            yield Missing("residence.from", "household")
+    if isinstance(node, LivedOn | Resided) and all(reading.at(path, kind).known[row] for path in node.reads):
+        yield Missing("residence.from", "household")
 
 
 def missing_of_term(term: TermNode, reading: Reading, kind: str, row: int) -> tuple[Missing, ...]:

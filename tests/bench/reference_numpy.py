@@ -237,12 +237,15 @@ def verdicts(h, on, limits):
     found = {}
     found["000000/birth-registration"] = months(0, 3)
     found["000000/checkup-eighteen-months"] = months(18, 24)
-    found["000000/child-allowance"] = under_18 if not limits["replaced"] else np.minimum(under_18, of_child(national))
+    not_known_away = np.where(h.child_in_institution == YES, NO, YES)
+    at_home_under_18 = np.minimum(under_18, not_known_away)
+    found["000000/child-allowance"] = (
+        at_home_under_18 if not limits["replaced"] else np.minimum(at_home_under_18, of_child(national)))
     rearing = np.minimum(h.single_parent, claimant_income(h, rearing_year, *limits["partial"]))
     rearing = np.minimum(rearing, relatives(h.co_household, h.co_income, h.co_year, h.co_dependants, rearing_year,
                                             limits["supporter-least"], *limits["supporter"], h.size,
                                             h.co_residents_listed))
-    either = np.maximum(under_18, np.minimum(age_20, open_grade))
+    either = np.minimum(np.maximum(under_18, np.minimum(age_20, open_grade)), not_known_away)
     found["000000/child-rearing-allowance"] = np.minimum(either, of_child(rearing))
     special = relatives(h.co_household, h.co_income, h.co_year, h.co_dependants, special_year, limits["special-least"],
                         *limits["special-supporter"], h.size, h.co_residents_listed)
@@ -264,12 +267,13 @@ def verdicts(h, on, limits):
     found["000000/rsv-maternal-vaccination"] = days(due, -84, -22)
     special = np.minimum(special, claimant_income(h, special_year, *limits["special"], inclusive=True))
     found["000000/special-child-rearing-allowance"] = np.minimum(disabled, of_child(special))
-    found["130001/018-support"] = np.minimum(under_18, of_child(np.minimum(first_of_month, tokyo)))
+    born_on_the_first = np.where(birth <= month_start, of_child(first_of_month), NO)
+    found["130001/018-support"] = np.minimum(np.minimum(under_18, born_on_the_first), of_child(tokyo))
     development = np.minimum(claimant_income(h, tokyo_year, *limits["development"]), tokyo)
     found["130001/child-development-allowance"] = np.minimum(
-        under_18, of_child(np.minimum(development, h.single_parent)))
+        at_home_under_18, of_child(np.minimum(development, h.single_parent)))
     found["130001/child-development-allowance-disability"] = np.minimum(disabled, of_child(development))
-    in_tokyo = of_child(np.minimum(assisted, tokyo))
+    in_tokyo = np.minimum(of_child(np.minimum(assisted, tokyo)), not_known_away)
     found["130001/infant-medical-subsidy"] = np.minimum(to_year_end(6), in_tokyo)
     found["130001/child-medical-subsidy"] = np.minimum(to_year_end(15, 6), in_tokyo)
     found["130001/youth-medical-subsidy"] = np.minimum(to_year_end(18, 15), in_tokyo)
@@ -280,5 +284,5 @@ def verdicts(h, on, limits):
     first_year = between(birth, last_birth(lambda b: after_months(b, 12) < on), today)
     found["131121/birth-cost-grant"] = np.minimum(np.minimum(first_year, born_here), setagaya)
     kita = np.where(h.moved_in <= today, (h.town == 131_172) * 2, np.where(h.town == 131_172, 0, 1)).astype(np.int8)
-    found["131172/child-allowance"] = np.minimum(under_18, of_child(kita))
+    found["131172/child-allowance"] = np.minimum(at_home_under_18, of_child(kita))
     return found

@@ -163,8 +163,10 @@ trees = st.recursive(
 areas = st.sampled_from(["000000", "130001", "131121"])
 
 
-def book_of(tree, area="000000", income_year=True):
+def book_of(tree, area="000000", income_year=True, against=None):
     more = {"income_year": {"switches": "11-01", "uses": "previous_year"}} if income_year else {}
+    if against is not None:
+        more["unmodelled"] = [{"ja": "…", "contradicted_by": against}]
     made = [rule(tree, subject="child", municipality=area, valid={"from": "2025-04-01"}, **more),
             rule({"all": [tree, {"fact": "household.public_assistance", "is": False}]}, subject="child",
                  municipality=area, valid={"from": "2026-06-01", "until": "2027-03-31"}, **more)]
@@ -206,9 +208,9 @@ def merged(periods):
 # ---- properties -------------------------------------------------------------------------------------------------
 
 @calm
-@given(st.lists(households(OWN), min_size=1, max_size=4), trees, areas)
-def test_timeline_equals_day_by_day(documents, tree, area):
-    book, population = book_of(tree, area), people(documents)
+@given(st.lists(households(OWN), min_size=1, max_size=4), trees, areas, st.none() | trees)
+def test_timeline_equals_day_by_day(documents, tree, area, against):
+    book, population = book_of(tree, area, against=against), people(documents)
     key = f"{area}/programme"
     last = FIRST + dt.timedelta(days=DAYS - 1)
     periods = timeline(book, population, FIRST, last)[key]

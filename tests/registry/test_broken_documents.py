@@ -19,8 +19,8 @@ TOWNS = "vocabulary/municipalities.yaml"
 BROKEN = {
     "unknown fact": (
         REGISTRATION,
-        "within: child.birth_date,",
-        "within: child.birthdate,",
+        "within: child.birth_date\n",
+        "within: child.birthdate\n",
         ["criteria.within", "'child.birthdate'", "did you mean child.birth_date"],
     ),
     "child's fact at household level": (
@@ -50,7 +50,13 @@ BROKEN = {
         "household.public_assistance, is: no",
         ["criteria.all[1].is", "'no'", "a bool"],
     ),
-    "reversed window": (REGISTRATION, "from: 0d, until: 3m", "from: 4m, until: 3m", ["criteria", "4m … 3m"]),
+    "unknown fact that contradicts": (
+        ALLOWANCE,
+        "contradicted_by: {fact: child.in_institution, is: true}",
+        "contradicted_by: {fact: child.in_instituton, is: true}",
+        ["unmodelled[1].contradicted_by.fact", "did you mean child.in_institution"],
+    ),
+    "reversed window": (REGISTRATION, "from: 0d\n", "from: 4m\n", ["criteria", "4m … 3m"]),
     "reversed validity": (GRANT, "valid: {from: 2024-04-01}", "valid: {from: 2024-04-01, until: 2024-03-31}", ["valid", "2024-03-31"]),
     "a wrong date": (GRANT, "valid: {from: 2024-04-01}", "valid: {from: 2024-04-31}", ["valid.from", "'2024-04-31'", "a date such as"]),
     "a wrong span": (REGISTRATION, "until: 3m", "until: three months", ["criteria.until", "'three months'", "such as 2m"]),
@@ -144,7 +150,7 @@ def test_the_line_is_the_line_of_the_mistake(copy: Path) -> None:
 def test_several_mistakes_in_several_files_come_together(copy: Path) -> None:
     for file, before, after in (
         (GRANT, "kind: cash", "kind: money"),
-        (REGISTRATION, "within: child.birth_date,", "within: child.birthdate,"),
+        (REGISTRATION, "within: child.birth_date\n", "within: child.birthdate\n"),
         (COEFFICIENTS, 'value: "0.0264029"', "value: 0.0264029"),
     ):
         path = copy / file

@@ -3,26 +3,32 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from app.calendar.day_counting import period_end
+from app.calendar.day_counting import period_ends
 from app.calendar.day_numbers import date_of, number_of
 from app.calendar.era import era_date, era_year
-from app.calendar.fiscal_year import class_age, fiscal_year_end, primary_entry, school_grade
+from app.calendar.fiscal_year import class_ages, fiscal_year_ends, school_grades
 from app.calendar.holidays import national_holidays
-from app.calendar.legal_age import attained_on, completed_age, corresponding_day
+from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
 from app.calendar.windows import age_fiscal_year_end, closing, opening
 from app.calendar.working_days import (
     closed_days,
-    is_closed,
-    next_open_day,
-    no_loss_day,
+    next_open_days,
     no_loss_days,
-    previous_open_day,
+    previous_open_days,
 )
 
 D = dt.date.fromisoformat
 BORN = D("2026-11-21")
 DUE = D("2027-03-01")
+
+
+def numbers(*texts):
+    return np.array([number_of(D(text)) for text in texts], dtype=np.int32)
+
+
+def dates(days):
+    return [date_of(int(day)).isoformat() for day in np.atleast_1d(days)]
 
 
 def first(day, span, reckoning="birthday"):
@@ -47,12 +53,12 @@ def year_end(day, age):
     ],
 )
 def test_age_18_is_attained_the_day_before_and_the_year_ends_on_31_march(birth, attained, ends):
-    assert attained_on(D(birth), 18) == D(attained)
+    assert first(D(birth), "18y", "reached") == D(attained)
     assert year_end(D(birth), 18) == D(ends)
 
 
 def test_born_29_february_attains_on_28_february_in_leap_years_too():
-    assert attained_on(D("2008-02-29"), 16) == D("2024-02-28")
+    assert first(D("2008-02-29"), "16y", "reached") == D("2024-02-28")
 
 
 @pytest.mark.parametrize(("birth", "ends"), [("2004-04-01", "2026-03-31"), ("2004-04-02", "2027-03-31")])
@@ -60,19 +66,12 @@ def test_fiscal_year_end_of_22(birth, ends):
     assert year_end(D(birth), 22) == D(ends)
 
 
-@pytest.mark.parametrize(
-    ("birth", "entry"),
-    [
-        ("2020-04-01", "2026-04-01"),
-        ("2020-04-02", "2027-04-01"),
-        ("2020-02-29", "2026-04-01"),
-    ],
-)
-def test_primary_entry(birth, entry):
-    assert primary_entry(D(birth)) == D(entry)
-    assert school_grade(D(birth), D(entry)) == 1
-    assert school_grade(D(birth), D(entry) - dt.timedelta(days=1)) == 0
-    assert class_age(D(birth), D(entry) - dt.timedelta(days=1)) == 5
+def test_primary_entry():
+    births = numbers("2020-04-01", "2020-04-02", "2020-02-29")
+    entries = numbers("2026-04-01", "2027-04-01", "2026-04-01")
+    assert list(school_grades(births, entries)) == [1, 1, 1]
+    assert list(school_grades(births, entries - 1)) == [0, 0, 0]
+    assert list(class_ages(births, entries - 1)) == [5, 5, 5]
 
 
 @pytest.mark.parametrize(("birth", "ends"), [("2023-11-01", "2026-10-31"), ("2023-11-02", "2026-11-30")])
@@ -81,25 +80,17 @@ def test_last_month_of_the_rate_under_three(birth, ends):
 
 
 def test_birth_registration_counts_the_birth_day():
-    assert period_end(BORN, Span.parse("14d"), "included") == D("2026-12-04")
+    assert dates(period_ends(numbers("2026-11-21"), Span.parse("14d"), "included")) == ["2026-12-04"]
 
 
-@pytest.mark.parametrize(
-    ("birth", "counted", "office"),
-    [
-        ("2026-11-21", "2026-12-06", "2026-12-07"),
-        ("2026-12-14", "2026-12-29", "2027-01-04"),
-        ("2026-11-01", "2026-11-30", "2026-11-30"),
-        ("2026-10-05", "2026-10-31", "2026-10-30"),
-    ],
-)
-def test_no_loss_day(birth, counted, office):
-    assert no_loss_day(D(birth)) == D(office)
-    assert date_of(int(no_loss_days(number_of(D(birth)))[0])) == D(counted)
+def test_no_loss_days():
+    counted, office = no_loss_days(numbers("2026-11-21", "2026-12-14", "2026-11-01", "2026-10-05"))
+    assert dates(counted) == ["2026-12-06", "2026-12-29", "2026-11-30", "2026-10-31"]
+    assert dates(office) == ["2026-12-07", "2027-01-04", "2026-11-30", "2026-10-30"]
 
 
 def test_moving_to_another_ward_counts_from_the_planned_day():
-    assert period_end(D("2026-12-10"), Span.parse("15d")) == D("2026-12-25")
+    assert dates(period_ends(numbers("2026-12-10"), Span.parse("15d"))) == ["2026-12-25"]
 
 
 @pytest.mark.parametrize(("span", "expected"), [("1y", "2027-11-19"), ("3y", "2029-11-19")])
@@ -125,38 +116,19 @@ def test_pregnancy_weeks_count_back_from_the_due_date():
 
 
 def test_the_end_of_december_moves_back_to_the_last_open_day():
-    assert previous_open_day(D("2026-12-31")) == D("2026-12-28")
-    assert next_open_day(D("2026-12-29")) == D("2027-01-04")
+    assert dates(previous_open_days(numbers("2026-12-31", "2026-12-28"))) == ["2026-12-28", "2026-12-28"]
+    assert dates(next_open_days(numbers("2026-12-29", "2027-01-04"))) == ["2027-01-04", "2027-01-04"]
 
 
 def test_months_without_the_day():
-    assert corresponding_day(D("2026-01-31"), Span.parse("1m")) == D("2026-03-01")
+    assert dates(corresponding_days(numbers("2026-01-31"), Span.parse("1m"))) == ["2026-03-01"]
     assert last(D("2026-01-31"), "1m", "reached") == D("2026-02-28")
-    assert period_end(D("2026-01-30"), Span.parse("1m")) == D("2026-02-28")
-    assert period_end(D("2026-11-21"), Span.parse("1y")) == D("2027-11-21")
+    assert dates(period_ends(numbers("2026-01-30"), Span.parse("1m"))) == ["2026-02-28"]
+    assert dates(period_ends(numbers("2026-11-21"), Span.parse("1y"))) == ["2027-11-21"]
 
 
-@pytest.mark.parametrize(
-    ("day", "age"),
-    [
-        ("2026-11-19", 4),
-        ("2026-11-20", 5),
-        ("2027-11-19", 5),
-        ("2021-11-21", 0),
-        ("2022-11-20", 1),
-    ],
-)
-def test_completed_age(day, age):
-    assert completed_age(D("2021-11-21"), D(day)) == age
-
-
-def test_completed_age_before_birth_is_negative():
-    assert completed_age(D("2021-11-21"), D("2021-11-20")) == -1
-
-
-def test_fiscal_year_end():
-    assert fiscal_year_end(D("2026-03-31")) == D("2026-03-31")
-    assert fiscal_year_end(D("2026-04-01")) == D("2027-03-31")
+def test_fiscal_year_ends():
+    assert dates(fiscal_year_ends(numbers("2026-03-31", "2026-04-01"))) == ["2026-03-31", "2027-03-31"]
 
 
 def test_holidays_of_2026_hold_the_day_between_two_holidays():
@@ -215,16 +187,12 @@ def test_holidays_outside_the_known_years_are_refused():
     with pytest.raises(ValueError, match="2006"):
         national_holidays(2006)
     with pytest.raises(ValueError, match="2007"):
-        is_closed(D("2006-12-31"))
+        closed_days(numbers("2006-12-31"))
 
 
 def test_closed_days():
-    assert [
-        is_closed(D(day))
-        for day in ("2026-11-20", "2026-11-21", "2026-11-23", "2026-12-28", "2026-12-29", "2027-01-03", "2027-01-04")
-    ] == [False, True, True, False, True, True, False]
-    days = np.arange(number_of(D("2026-01-01")), number_of(D("2027-01-01")))
-    assert [is_closed(date_of(int(day))) for day in days] == list(closed_days(days))
+    days = numbers("2026-11-20", "2026-11-21", "2026-11-23", "2026-12-28", "2026-12-29", "2027-01-03", "2027-01-04")
+    assert list(closed_days(days)) == [False, True, True, False, True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_table_for_people_says_amount_deadline_reason_and_that_it_is_no_decisi
 def test_what_decides_an_open_amount_is_said() -> None:
     done = run("check", str(HOUSEHOLDS / "four-children.yaml"), "--on", "2026-11-24", "--programme", ALLOWANCE)
     assert "15,000〜30,000円" in done.stdout
-    assert "「親が生活費を出し、見守っている」が分かると額が決まります" in done.stdout
+    assert "「親が生活費を出し、見守っている」かどうかが分かると額が決まります" in done.stdout
 
 
 def test_a_stream_answers_the_good_lines_names_the_bad_and_leaves_with_2() -> None:

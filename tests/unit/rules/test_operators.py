@@ -1,5 +1,7 @@
 """Each operator with its three outcomes."""
 
+import datetime as dt
+
 import pytest
 
 from tests.unit.rules.world import D, answers, population, rule, rulebook, verdict, verdicts
@@ -261,11 +263,32 @@ class TestArea:
         assert list(evaluate(book, people, D("2026-11-21"))["000000/programme"]) == [0, 2, 2]
 
     def test_where_a_child_lives_is_the_childs_own(self):
-        people = {"municipality": "131121", "children": [{"id": "a"}, {"id": "b"}],
+        people = {"municipality": "131121",
+                  "children": [{"id": name, "birth_date": "2021-04-01"} for name in ("a", "b")],
                   "residence": [{"municipality": "131121", "from": "2020-01-01"},
                                 {"municipality": "141003", "from": "2020-01-01", "who": "b"}]}
         assert verdicts({"resident_on": "month_start", "area": "131121"}, people, subject="child") == [
             "eligible", "ineligible"]
+
+
+@pytest.mark.parametrize(("birth", "first"), [
+    ("2026-11-21", "2026-12-01"), ("2026-12-01", "2026-12-01"), ("2026-12-02", "2027-01-01"), ("2026-12-31", "2027-01-01")])
+def test_a_child_lives_nowhere_on_a_first_before_its_birth(birth, first):
+    made = rule({"resident_on": "month_start"}, subject="child", municipality="130001")
+    residence = [{"municipality": "131121", "from": "2020-01-01"}]
+    document = {"municipality": "131121", "residence": residence, "children": [{"id": "c", "birth_date": birth}]}
+    before, on = (answers(made, document, day)["child:c"] for day in (D(first) - dt.timedelta(days=1), D(first)))
+    assert (before.verdict, before.begins_on) == ("ineligible", D(first))
+    assert (on.verdict, on.eligible_from) == ("eligible", D(first))
+    open_birth = answers(made, {**document, "children": [{"id": "c"}]})["child:c"]
+    assert (open_birth.verdict, [lack.fact for lack in open_birth.missing]) == ("undetermined", ["child.birth_date"])
+
+
+def test_a_bare_municipality_says_nothing_of_a_stay_in_the_past():
+    made = {"resided": "3m", "by": "child.birth_date", "area": "131121"}
+    for town in ("131121", "131130"):
+        document = {"municipality": town, "children": [{"id": "c", "birth_date": "2022-05-05"}]}
+        assert verdicts(made, document, subject="child") == ["undetermined"]
 
 
 def test_a_programme_overdue_for_checking_is_undetermined_at_best():
