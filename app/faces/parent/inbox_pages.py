@@ -79,10 +79,12 @@ def notices(request: Request, actor: Household, view: str = "soon") -> Response:
 
 @router.get("/notices/quiet")
 def quiet_notices(request: Request, actor: Household) -> Response:
-    """Show what was told about somebody who is stopped: nobody reminds of it, and nothing of it is lost."""
+    """Name what was told about somebody who is stopped: nobody reminds of it, and nothing of it is lost."""
     with app_session(actor.context) as session:
         cards = inbox.quiet_notices(session, actor.household_id, actor.guardian)
-    return page(request, "parent/quiet_notices.html", cards=cards)
+        # the bare name: a title says what to do, and nobody is asked to do anything here
+        names = {card.notice_id: session.get_one(Notice, card.notice_id).content["name"] for card in cards}
+    return page(request, "parent/quiet_notices.html", names=names)
 
 
 @router.get("/notices/{notice_id}")

@@ -187,14 +187,14 @@ def test_what_was_laid_aside_after_a_loss_is_found_quietly(browser, published, w
     main = quiet.partition("<main")[2].partition("</main>")[0]
     assert "催促をすることはありません" in main
     assert re.search(r'<a [^>]*href="/notices">いまは見ない</a>', main)
-    for urging in ("期限", "あと", "未読", "円", "まで"):
+    for urging in ("期限", "あと", "未読", "円", "まで", "対象", "必要です"):
         assert urging not in main
     links = re.findall(r'href="(/notices/[0-9a-f-]{36})"', main)
     assert links
     for link_to_one in links:
         page = browser.open(link_to_one)
         assert page.status_code == 200
-        for urging in ('class="days', "おくれると", "どうなりましたか"):
+        for urging in ('class="days', 'class="chip', "おくれると", "どうなりましたか"):
             assert urging not in page.text
         assert "催促することはありません" in page.text
 
