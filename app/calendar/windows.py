@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -33,10 +34,7 @@ class Edge:
 
     def last_date(self, day: int) -> int:
         """The last date whose edge falls on ``day`` or before; later dates have later edges."""
-        near = day - self.offset - self.after - self.span.days - round(self.span.months * 30.436875)
-        dates = np.arange(near - 800, near + 400, dtype=np.int32)
-        position = int(np.searchsorted(self.days(dates), day, side="right"))
-        return int(dates[position]) - 1
+        return _last_date(self, day)
 
     def days(self, dates: Any) -> Days:
         """The day of the edge for each date."""
@@ -46,6 +44,15 @@ class Edge:
         elif self.end_of == "school_year":
             edge = fiscal_year_ends(edge)
         return as_days(edge + np.int32(self.after)) if self.after else edge
+
+
+@lru_cache(maxsize=4096)
+def _last_date(edge: Edge, day: int) -> int:
+    """Kept, because every household that is asked about alone asks for the same few edges and days again."""
+    near = day - edge.offset - edge.after - edge.span.days - round(edge.span.months * 30.436875)
+    dates = np.arange(near - 800, near + 400, dtype=np.int32)
+    position = int(np.searchsorted(edge.days(dates), day, side="right"))
+    return int(dates[position]) - 1
 
 
 def age_fiscal_year_end(age: int) -> Edge:

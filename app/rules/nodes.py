@@ -137,7 +137,9 @@ class Uncontradicted(Node):
 
     @override
     def verdicts(self, reading: Reading) -> Verdicts:
-        return np.where(self.inner.verdicts(reading) == YES, np.int8(NO), np.int8(YES))
+        known: Verdicts = self.inner.verdicts(reading) & np.int8(YES)  # of 0, 1 and 2 only yes has this bit
+        verdicts: Verdicts = np.int8(YES) - known
+        return verdicts
 
 
 @dataclass(frozen=True, eq=False)

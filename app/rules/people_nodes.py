@@ -139,7 +139,11 @@ class Stay(Leaf):
         if self.date_fact is not None:
             return reading.at(self.date_fact, self.scope).values
         size = reading.population.people[self.scope].size
-        return np.broadcast_to(reading.moment.days_of(self.scope), (size,))
+        return np.broadcast_to(self.day(reading.moment.days_of(self.scope)), (size,))
+
+    def day(self, today: Days) -> Days:
+        """The day that follows from today: today itself unless a kind of stay says otherwise."""
+        return today
 
     def lived(self, reading: Reading, days: Days) -> Verdicts:
         """Whether each row lived in the area on its day; a stay of unknown beginning says nothing of a date fact."""
@@ -165,9 +169,8 @@ class LivedOn(Stay):
         return ("child.birth_date",) if born else super().reads
 
     @override
-    def days(self, reading: Reading) -> Days:
-        days = super().days(reading)
-        return days if self.date_fact is not None else first_of_month(days)
+    def day(self, today: Days) -> Days:
+        return first_of_month(today)
 
     @override
     def judge(self, reading: Reading) -> Verdicts:

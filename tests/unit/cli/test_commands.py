@@ -142,7 +142,9 @@ def test_explain_shows_every_condition_in_three_languages(language: str) -> None
     assert document["language"] == language
     (subject,) = document["subjects"]
     assert subject["verdict"] == "eligible"
-    assert len(subject["conditions"]["parts"]) == 4
+    criteria, contradiction = subject["conditions"]["parts"]
+    assert len(criteria["parts"]) == 4
+    assert (contradiction["verdict"], contradiction["path"]) == ("eligible", "unmodelled[0].contradicted_by")
 
 
 def test_registry_check_runs_the_examples() -> None:
