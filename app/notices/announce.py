@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from app.delivery.log import undeliverable_notices
 from app.delivery.outbox import enqueue_all
 from app.matching.sweep import lock_municipality, municipalities_with_households
 from app.matching.tables import Entitlement
 from app.notices.planning import plan
+from app.notices.recall import tell_again
 from app.notices.release import Message, ended_events, release
 from app.notices.situation import Situation, read_situations
 from app.notices.tables import Notice
@@ -75,12 +77,16 @@ def release_due() -> Announced:
 def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced) -> bool:
     with worker_session(Context(municipality=municipality_code)) as session:
         lock_municipality(session, municipality_code)
-        ids = _households_to_plan(session, municipality_code, now)
+        changed = _households_that_changed(session, municipality_code)
+        ids = sorted(changed | _households_with_due_rights(session, now))
         if not ids:
             return False
         registry = _registry(session)
         messages: list[Message] = []
         for situation in read_situations(session, ids):
+            if situation.household.id in changed and situation.contacts:
+                # What one address refused goes to the next one, if there is one.
+                tell_again(session, situation.household.id, undeliverable_notices(session, situation.household.id))
             messages += _plan_and_release(session, situation, registry, now, result)
         result.queued += len(enqueue_all(session, messages))
         result.households += len(ids)
@@ -89,22 +95,24 @@ def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced)
     return len(ids) >= BATCH
 
 
-def _households_to_plan(session: Session, municipality_code: str, now: dt.datetime) -> list[uuid.UUID]:
-    """Return households with a right whose day has come, or whose rights changed; the latter leave the queue."""
-    due = session.exec(
+def _households_with_due_rights(session: Session, now: dt.datetime) -> set[uuid.UUID]:
+    """Return households with a right whose day has come, by the index of rows not announced yet."""
+    statement = (
         select(col(Entitlement.household_id))
         .where(col(Entitlement.announced_at).is_(None), Entitlement.announce_on <= clock.japan_date(now))
         .distinct()
         .limit(BATCH)
-    ).all()
-    changed = session.execute(
-        text(
-            "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE municipality_code = :code"
-            " AND reader = 'notices' ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING household_id"
-        ),
-        {"code": municipality_code, "most": BATCH},
-    ).scalars()
-    return sorted({*due, *changed})
+    )
+    return set(session.exec(statement))
+
+
+def _households_that_changed(session: Session, municipality_code: str) -> set[uuid.UUID]:
+    """Take households whose rights or messages changed from the queue."""
+    statement = text(
+        "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE municipality_code = :code"
+        " AND reader = 'notices' ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING household_id"
+    )
+    return set(session.execute(statement, {"code": municipality_code, "most": BATCH}).scalars())
 
 
 def _plan_and_release(

@@ -113,7 +113,8 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
         NotFound: no such notice of this household.
     """
     notice = session.get(Notice, notice_id)
-    if notice is None or notice.household_id != household_id or not _is_shown(notice):
+    stopped = session.get_one(Household, household_id).stopped_subjects
+    if notice is None or notice.household_id != household_id or not (_is_shown(notice) or notice.subject in stopped):
         raise NotFound("there is no such notice in this inbox")
     if notice.read_at is None:
         notice.read_at = now

@@ -38,6 +38,8 @@ def tell_again(session: Session, household_id: uuid.UUID, notice_ids: Collection
 
     What reached somebody already is not sent there again: release knows every message that went out.
     """
+    if not notice_ids:
+        return
     statement = select(Notice).where(
         Notice.household_id == household_id,
         Notice.state == "released",

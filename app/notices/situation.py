@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlmodel import Session, SQLModel, col, select
+from sqlmodel import Session, SQLModel, col, or_, select
 
 from app.delivery.outbox import Lane
 from app.delivery.tables import Delivery
@@ -131,7 +131,11 @@ def _messages(
     sent: dict[uuid.UUID, set[tuple[uuid.UUID, str]]] = defaultdict(set)
     keys = set()
     statement = select(Delivery).where(
-        col(Delivery.household_id).in_(ids), Delivery.state != "cancelled", Delivery.lane != Lane.TRANSACTIONAL
+        col(Delivery.household_id).in_(ids),
+        Delivery.lane != Lane.TRANSACTIONAL,
+        Delivery.state != "cancelled",
+        # A push that its address refused for good reached nobody; the next channel may carry it.
+        or_(Delivery.lane != Lane.NOTICE, Delivery.state != "failed"),
     )
     for row in session.exec(statement):
         keys.add(row.dedupe_key)

@@ -29,7 +29,7 @@ def send_code(session: Session, contact: ContactPoint, browser_token: str) -> No
             gate=Gate(household_id=contact.household_id, municipality_code=contact.municipality_code),
             address=address_of(contact),
             contact_point_id=contact.id,
-            contact_confirmed_at=asked_at,
+            contact_confirmed_at=contact.confirmed_at or asked_at,
             subject=render(f"{_TEMPLATES}/subject.txt"),
             text=render(f"{_TEMPLATES}/email.txt", code=code),
             html=render(f"{_TEMPLATES}/email.html", code=code),

@@ -3,9 +3,9 @@
 import datetime as dt
 import uuid
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
-from app.delivery.outbox import WebhookMessage, enqueue_all
+from app.delivery.outbox import Gate, WebhookMessage, enqueue_all
 from app.households import consent
 from app.households.tables import Household
 from app.partners import events
@@ -39,7 +39,12 @@ def link(household_id: uuid.UUID, partner_id: uuid.UUID, *, by: str, via: str, l
             at=now,
         )
         subject_id = made.subject_id
-        _tell(session, made, "link.created", events.link_created(subject_id=subject_id, at=now), now)
+        gate = Gate(
+            household_id=household_id,
+            municipality_code=household.municipality_code,
+            consent_epoch=household.consent_epoch,
+        )
+        _tell(session, made, "link.created", events.link_created(subject_id=subject_id, at=now), now, gate)
         session.commit()
     bell.ring_dispatch()
     return subject_id
@@ -55,6 +60,8 @@ def end_link(session: Session, household_id: uuid.UUID, made: PartnerLink, *, te
         telling: False under protection, where not even the end of a link may show.
     """
     now = clock.now()
+    # The gate first: a planner that saw the live link commits before, and what it queued is cancelled after.
+    session.exec(select(Household.id).where(Household.id == household_id).with_for_update(key_share=True)).one()
     revoke_link(session, made, at=now)
     if telling:
         enter(session, Context(household=household_id, partner=made.partner_id))
@@ -62,8 +69,10 @@ def end_link(session: Session, household_id: uuid.UUID, made: PartnerLink, *, te
         enter(session, Context(household=household_id))
 
 
-def _tell(session: Session, made: PartnerLink, event_type: str, body: bytes, now: dt.datetime) -> None:
-    """Queue an event about the link itself. It has no gate: that a link has ended must arrive after a withdrawal."""
+def _tell(
+    session: Session, made: PartnerLink, event_type: str, body: bytes, now: dt.datetime, gate: Gate | None = None
+) -> None:
+    """Queue an event about the link itself. Its end has no gate: it must arrive after a withdrawal."""
     event_id = pairwise_event_id(made.subject_id, event_type, str(made.id))
     enqueue_all(
         session,
@@ -73,6 +82,7 @@ def _tell(session: Session, made: PartnerLink, event_type: str, body: bytes, now
                 event_id=event_id,
                 event_type=event_type,
                 due_at=now,
+                gate=gate,
                 partner_id=made.partner_id,
                 endpoint_id=endpoint.id,
                 body=body.decode(),

@@ -40,12 +40,14 @@ def protect(household_id: uuid.UUID, *, by: str, reason: str | None = None) -> b
 def _end_every_way_in(session: Session, household_id: uuid.UUID) -> None:
     """End sessions, unused sign-in links and open confirmations: signing in is bound anew from here on."""
     now = clock.real_now()
+    # Links and codes first: whoever is using one right now is waited for, and the session it opens ends below.
+    for table in (SignInLink, ContactConfirmation):
+        for row in session.exec(select(table).where(table.household_id == household_id, col(table.used_at).is_(None))):
+            row.used_at = now
+            session.add(row)
+    session.flush()
     for row in session.exec(
         select(WebSession).where(WebSession.household_id == household_id, col(WebSession.ended_at).is_(None))
     ):
         row.ended_at = now
         session.add(row)
-    for table in (SignInLink, ContactConfirmation):
-        for row in session.exec(select(table).where(table.household_id == household_id, col(table.used_at).is_(None))):
-            row.used_at = now
-            session.add(row)

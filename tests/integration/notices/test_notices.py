@@ -60,7 +60,10 @@ def notices(household_id, **wanted):
 
 def messages(household_id, channel=None):
     with owner_session() as session:
-        rows = session.exec(select(Delivery).where(Delivery.household_id == household_id).order_by(Delivery.id)).all()
+        statement = select(Delivery).where(
+            Delivery.household_id == household_id, Delivery.event_type.startswith("notice.")
+        )
+        rows = session.exec(statement.order_by(Delivery.id)).all()
     return [(row, content_of(row.id, row.message_sealed)) for row in rows if channel is None or row.channel == channel]
 
 

@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from app.accounts.sign_in import create_link, find_actor, find_link, open_session
 from app.delivery.outbox import content_of
-from app.delivery.tables import Delivery
+from app.delivery.tables import Delivery, DeliveryAttempt
 from app.households import consent, contacts
 from app.households.tables import ContactPoint, Household
 from app.matching.sweep import drain
@@ -17,6 +17,7 @@ from app.notices.announce import announce, release_due
 from app.notices.tables import Notice
 from app.partners.links import live_links_of_household
 from app.platform import clock
+from app.platform.change_queue import rights_changed
 from app.platform.database import Context, app_session, owner_session
 from app.platform.errors import NotFound
 from app.platform.settings import settings
@@ -38,20 +39,21 @@ def told(published_registry, monkeypatch):
     drain()
     announce()
     assert {row.state for row in deliveries(household_id)} == {"scheduled"}
-    assert events_about_links() == ["link.created"]
+    assert events_about_links() == ["link.created scheduled"]
     return household_id
 
 
 def deliveries(household_id, **wanted):
     with owner_session() as session:
         rows = session.exec(select(Delivery).where(Delivery.household_id == household_id).order_by(Delivery.id)).all()
+    rows = [row for row in rows if not row.event_type.startswith("link.")]
     return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
 
 
 def events_about_links():
     with owner_session() as session:
-        rows = session.exec(select(Delivery).where(Delivery.household_id.is_(None)).order_by(Delivery.id))
-        return [row.event_type for row in rows]
+        rows = session.exec(select(Delivery).where(Delivery.event_type.startswith("link.")).order_by(Delivery.id))
+        return [f"{row.event_type} {row.state}" for row in rows]
 
 
 def test_withdrawal_cancels_what_is_queued_and_ends_the_app_link(told):
@@ -63,7 +65,7 @@ def test_withdrawal_cancels_what_is_queued_and_ends_the_app_link(told):
         assert live_links_of_household(session, told) == []
         assert session.get_one(Household, told).consent_epoch == 1
         assert {row.state for row in consent.current(session, told).values()} == {"withdrawn"}
-    assert events_about_links() == ["link.created", "link.revoked"]
+    assert events_about_links() == ["link.created cancelled", "link.revoked scheduled"]
     with owner_session() as session:
         states = {row.state for row in session.exec(select(Notice).where(Notice.household_id == told))}
     assert "planned" not in states
@@ -105,7 +107,7 @@ def test_protection_silences_everyone_known_before_and_keeps_the_inbox(told):
     with app_session(Context(household=told)) as session:
         assert live_links_of_household(session, told) == []
         assert len(inbox.all_notices(session, told)) >= 3
-    assert events_about_links() == ["link.created"]  # not even the end of the link shows
+    assert events_about_links() == ["link.created cancelled"]  # not even the end of the link shows
 
 
 def test_under_protection_only_a_newly_confirmed_contact_hears_and_only_neutral_words(told):
@@ -146,6 +148,10 @@ def test_a_loss_stops_every_push_about_that_child_and_no_other(published_registr
             card.subject_text != "2026年11月生まれのお子さん" for card in inbox.all_notices(session, household_id)
         )
         assert session.get_one(Household, household_id).stopped_subjects == ["child:c2"]
+        aside = inbox.quiet_notices(session, household_id)
+        assert aside
+        for card in aside:
+            assert inbox.read_notice(session, household_id, card.notice_id, clock.now()).card.subject_text
 
 
 def test_unsubscribing_by_one_click_stops_the_address_and_doing_it_twice_is_harmless(told):
@@ -215,3 +221,26 @@ def test_protection_ends_sign_in_links_and_codes_that_were_open(told):
         find_link(session, token)
     with app_session(Context(household=told)) as session:
         assert not contacts.confirm(session, contact.id, code, "browser")
+
+
+def test_what_one_address_refuses_goes_to_the_next(published_registry):
+    contacts_in_order = (("line", "U" + "3" * 32), ("email", "next@home.example"))
+    household_id = enrolled(NEWBORN, contacts=contacts_in_order)
+    drain()
+    announce()
+    with owner_session() as session:
+        push = session.exec(select(Delivery).where(Delivery.household_id == household_id)).one()
+        push.state, push.last_error = "failed", "undeliverable"
+        line = session.get_one(ContactPoint, push.contact_point_id)
+        line.suspended_at, line.suspended_reason = clock.now(), "undeliverable"
+        refused = DeliveryAttempt(
+            delivery_id=push.id, number=1, started_at=clock.now(), milliseconds=5, outcome="undeliverable",
+            error="unknown_user", status_code=400,
+        )  # fmt: skip
+        session.add_all([push, line, refused])
+        rights_changed(session, household_id, "131121")
+        session.commit()
+    announce()
+    (again,) = deliveries(household_id, state="scheduled")
+    assert again.channel == "email"
+    assert set(push.notice_ids) == set(again.notice_ids)
