@@ -261,7 +261,7 @@ def _plan_question(
     (subject, fact_path), rows = min(undecided.items(), key=_least_decisive_last)
     fact = registry.facts[fact_path]
     assert fact.question is not None  # held by _may_be_asked
-    row, programme = rows[0]
+    row, programme = min(rows, key=lambda pair: (-_yen_at_stake(pair[0]), pair[1].key, pair[0].subject))
     decides = sorted({programme.name.in_language(wording.LANGUAGE) for _, programme in rows})
     question = fact.question.in_language(wording.LANGUAGE)
     notice = _notice(
@@ -287,9 +287,14 @@ def _may_be_asked(situation: Situation, registry: Registry, fact_path: str) -> b
 def _least_decisive_last(item: tuple[tuple[str, str], list[tuple[Entitlement, Programme]]]) -> tuple[int, int, Any]:
     """Order questions: how many programmes an answer decides, then how much money, then by name."""
     asked, rows = item
-    amounts = [row.answer.get("amount") or {} for row, _ in rows]
-    yen = sum(amount.get("yen") or amount.get("most") or 0 for amount in amounts)
+    yen = sum(_yen_at_stake(row) for row, _ in rows)
     return -len({programme.key for _, programme in rows}), -yen, asked
+
+
+def _yen_at_stake(row: Entitlement) -> int:
+    """Return the amount of a right, or the most it may be."""
+    amount = row.answer.get("amount") or {}
+    return int(amount.get("yen") or amount.get("most") or 0)
 
 
 def _open_amounts(situation: Situation, today: dt.date) -> Iterable[Entitlement]:
