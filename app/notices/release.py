@@ -17,7 +17,7 @@ from app.households.tables import ContactPoint
 from app.notices import wording
 from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, OVERVIEW, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
-from app.notices.situation import PUSH, Situation
+from app.notices.situation import Situation
 from app.notices.tables import Notice, PushLog
 from app.partners import events
 from app.partners.links import pairwise_event_id
@@ -68,7 +68,7 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
     if allowed_at > now:
         return _postponed(result, ready, allowed_at)
     told = [notice for notice in ready if notice.overview_id is None]
-    pushed = [notice for notice in told if (notice.id, PUSH) not in situation.sent]
+    pushed = [notice for notice in told if not situation.was_pushed(notice.id)]
     contact = _contact(situation, now) if pushed else None
     if contact is not None:
         again_at = _capped_until(situation, pushed, now)
@@ -91,8 +91,11 @@ def ended_events(situation: Situation, ended: Iterable[Notice], now: dt.datetime
     for link, endpoints in situation.links:
         for notice in notices:
             for endpoint in endpoints:
-                if (notice.id, str(endpoint.id)) in situation.sent and _wants(endpoint, "notice.cancelled"):
-                    body = events.notice_cancelled(subject_id=link.subject_id, notice_id=notice.id, sequence=2, at=now)
+                earlier = situation.events_sent(notice.id, endpoint.id)
+                if earlier % 2 and _wants(endpoint, "notice.cancelled"):
+                    body = events.notice_cancelled(
+                        subject_id=link.subject_id, notice_id=notice.id, sequence=earlier + 1, at=now
+                    )
                     yield _event(situation, link, endpoint, notice, now, "notice.cancelled", body)
 
 
@@ -221,8 +224,9 @@ def _events(situation: Situation, told: Sequence[Notice], now: dt.datetime) -> I
             continue
         for notice in told:
             for endpoint in endpoints:
-                if (notice.id, str(endpoint.id)) not in situation.sent and _wants(endpoint, "notice.created"):
-                    body = events.notice_created(_event_content(link, notice, now), at=now)
+                earlier = situation.events_sent(notice.id, endpoint.id)
+                if not earlier % 2 and _wants(endpoint, "notice.created"):
+                    body = events.notice_created(_event_content(link, notice, earlier + 1, now), at=now)
                     yield _event(situation, link, endpoint, notice, now, "notice.created", body)
 
 
@@ -230,7 +234,7 @@ def _wants(endpoint: PartnerEndpoint, event_type: str) -> bool:
     return not endpoint.event_types or event_type in endpoint.event_types
 
 
-def _event_content(link: PartnerLink, notice: Notice, now: dt.datetime) -> events.NoticeContent:
+def _event_content(link: PartnerLink, notice: Notice, sequence: int, now: dt.datetime) -> events.NoticeContent:
     overview = notice.programme_key == OVERVIEW
     sensitive = notice.sensitive or overview
     return events.notice_content(
@@ -240,7 +244,7 @@ def _event_content(link: PartnerLink, notice: Notice, now: dt.datetime) -> event
         category=notice.content.get("programme_kind", "overview") if sensitive else None,
         kind="overview" if overview else notice.kind,  # type: ignore[arg-type]  # a notice's kind is one of them
         deadline_on=notice.deadline_on,
-        sequence=1,
+        sequence=sequence,
         today=japan_date(now),
     )
 
@@ -254,9 +258,10 @@ def _event(
     event_type: str,
     body: bytes,
 ) -> WebhookMessage:
+    sequence = situation.events_sent(notice.id, endpoint.id) + 1
     return WebhookMessage(
-        dedupe_key=f"{event_type}:{situation.household.consent_epoch}:{endpoint.id}:{notice.id}",
-        event_id=pairwise_event_id(link.subject_id, event_type, str(notice.id)),
+        dedupe_key=f"{event_type}:{situation.household.consent_epoch}:{endpoint.id}:{notice.id}:{sequence}",
+        event_id=pairwise_event_id(link.subject_id, event_type, str(notice.id), sequence),
         event_type=event_type,
         due_at=now,
         expires_at=notice.expires_at,

@@ -5,7 +5,7 @@ Read in a municipality's context. Planning and release themselves are pure funct
 
 import datetime as dt
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -42,8 +42,8 @@ class Situation:
     outcomes: list[Outcome] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     pushes: list[PushLog] = field(default_factory=list)
-    sent: frozenset[tuple[uuid.UUID, str]] = frozenset()
-    """(notice, "push" or endpoint id) of every message that went out or is on its way."""
+    sent: Counter[tuple[uuid.UUID, str]] = field(default_factory=Counter)
+    """How many messages went out or are on their way, by (notice, "push" or endpoint id)."""
     is_changing: bool = False
     """Whether an evaluation is still to come: nothing is released that it might overturn."""
 
@@ -60,6 +60,14 @@ class Situation:
             (row.programme_key, row.subject) == (programme_key, subject) and row.outcome in CLOSING
             for row in self.outcomes
         )
+
+    def was_pushed(self, notice_id: uuid.UUID) -> bool:
+        """Whether a personal message about a notice went out or is on its way."""
+        return self.sent[notice_id, PUSH] > 0
+
+    def events_sent(self, notice_id: uuid.UUID, endpoint_id: uuid.UUID) -> int:
+        """How many events an endpoint got about a notice: created, cancelled, created again … so odd means it knows."""
+        return self.sent[notice_id, str(endpoint_id)]
 
     def refuses(self, category: str) -> bool:
         """Whether the family was asked for a category of facts and said no, or took its yes back."""
@@ -104,7 +112,7 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID]) -> l
             outcomes=[row for row in outcomes[household.id] if row.undone_at is None],
             notices=notices[household.id],
             pushes=[row for row in pushes[household.id] if row.dedupe_key in live_keys],
-            sent=frozenset(sent[household.id]),
+            sent=sent[household.id],
             is_changing=household.id in changing,
         )
         for household in households
@@ -126,9 +134,9 @@ def _by_household(session: Session, table: type[Row], ids: Sequence[uuid.UUID]) 
 
 def _messages(
     session: Session, ids: Sequence[uuid.UUID]
-) -> tuple[dict[uuid.UUID, set[tuple[uuid.UUID, str]]], set[str]]:
+) -> tuple[dict[uuid.UUID, Counter[tuple[uuid.UUID, str]]], set[str]]:
     """Return, by household, what went out or is on its way, and the keys of all those messages."""
-    sent: dict[uuid.UUID, set[tuple[uuid.UUID, str]]] = defaultdict(set)
+    sent: dict[uuid.UUID, Counter[tuple[uuid.UUID, str]]] = defaultdict(Counter)
     keys = set()
     statement = select(Delivery).where(
         col(Delivery.household_id).in_(ids),
@@ -140,7 +148,7 @@ def _messages(
     for row in session.exec(statement):
         keys.add(row.dedupe_key)
         if row.household_id is not None:
-            sent[row.household_id] |= {(notice_id, str(row.endpoint_id or PUSH)) for notice_id in row.notice_ids}
+            sent[row.household_id].update((notice_id, str(row.endpoint_id or PUSH)) for notice_id in row.notice_ids)
     return sent, keys
 
 

@@ -396,6 +396,13 @@ def test_an_app_hears_that_a_notice_no_longer_holds(world):
     created = {body["data"]["notice_id"] for body in bodies if body["type"] == "notice.created"}
     ended = {body["data"]["notice_id"] for body in bodies if body["type"] == "notice.cancelled"}
     assert ended and ended < created
+    at("2026-11-27")
+    save(household_id, children=children)
+    tell()
+    release_due()
+    bodies = [json.loads(message["body"]) for _, message in messages(household_id, "webhook")]
+    again = [body for body in bodies if body["data"]["notice_id"] in ended]
+    assert {body["data"]["sequence"] for body in again if body["type"] == "notice.created"} == {1, 3}
 
 
 def test_a_monthly_deadline_is_looked_at_again_when_it_has_passed(world):
