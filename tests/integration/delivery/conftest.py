@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -208,7 +209,7 @@ def world(todoke_environment, outside, servers, monkeypatch) -> Iterator[World]:
     for name, value in settled.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    valkey = redis.Redis(unix_socket_path=str(servers.sockets / "valkey.sock"))
+    valkey = redis.Redis(unix_socket_path=urlsplit(servers.broker_url()).path)
     valkey.flushall()
     made = World(outside, todoke_environment | settled, valkey)
     yield made
