@@ -194,7 +194,7 @@ def _right(engine: Engine, household_id: uuid.UUID, period: _Period, answer: Ans
             "steps": [
                 {"from": step["from"], **step["amount"]}
                 for step in document["steps"]
-                if step["amount"] is not None and step["from"] > today.isoformat()
+                if step["amount"] is not None and step["from"] > max(today, first).isoformat()
             ],
             "occasion": document["occasion"],
             "opens_on": document["opens_on"],
