@@ -18,12 +18,11 @@ from app.matching.tables import EvaluationRun
 from app.platform import bell, clock
 from app.platform.change_queue import household_changed
 from app.platform.database import Context, enter, worker_session
-from app.registry.versions import Published, published
+from app.registry.versions import published_now
 from app.rules.municipality_code import covers
 
 HOUSEHOLDS_AT_ONCE = 2_000
 _engines: dict[str, Engine] = {}
-_published: dict[str, Published] = {}
 
 
 def drain() -> list[EvaluationRun]:
@@ -38,8 +37,7 @@ def drain() -> list[EvaluationRun]:
 
 def engine(session: Session) -> Engine:
     """Return the evaluator of what is published now, compiled once for each publication."""
-    _published["now"] = published(session, _published.get("now"))
-    current = _published["now"]
+    current = published_now(session)
     if current.fingerprint not in _engines:
         _engines.clear()
         _engines[current.fingerprint] = Engine.of(current.registry)

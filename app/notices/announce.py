@@ -24,10 +24,9 @@ from app.notices.tables import Notice
 from app.platform import bell, clock
 from app.platform.database import Context, worker_session
 from app.registry.loading import Registry
-from app.registry.versions import Published, published
+from app.registry.versions import published_now
 
 BATCH = 500
-_known: list[Published] = []
 
 
 @dataclass(slots=True)
@@ -81,7 +80,7 @@ def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced)
         ids = sorted(changed | _households_with_due_rights(session, now))
         if not ids:
             return False
-        registry = _registry(session)
+        registry = published_now(session).registry
         messages: list[Message] = []
         for situation in read_situations(session, ids):
             if situation.household.id in changed and situation.contacts:
@@ -166,10 +165,3 @@ def _release_in(municipality_code: str, ids: Sequence[uuid.UUID], now: dt.dateti
         result.households += len(ids)
         result.municipalities.add(municipality_code)
         session.commit()
-
-
-def _registry(session: Session) -> Registry:
-    """Return the published registry, read again only when something was published."""
-    known = published(session, _known[0] if _known else None)
-    _known[:] = [known]
-    return known.registry

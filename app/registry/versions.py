@@ -86,6 +86,15 @@ def published(session: Session, known: Published | None = None) -> Published:
     return Published(_read_registry(session), fingerprint)
 
 
+def published_now(session: Session) -> Published:
+    """Return what is published at this moment: kept in this process, read again only after a publication."""
+    _kept["now"] = published(session, _kept.get("now"))
+    return _kept["now"]
+
+
+_kept: dict[str, Published] = {}
+
+
 def _read_registry(session: Session) -> Registry:
     municipalities, facts = load_vocabulary(settings().registry_directory)
     programmes: dict[str, tuple[Programme, ...]] = {}

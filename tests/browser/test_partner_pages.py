@@ -1,48 +1,27 @@
 """The partner portal in Chromium: on a phone and on a desk, by axe's rules, without a script error."""
 
 import re
-import socket
-import threading
-import time
 import uuid
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 
 from app.accounts.sign_in import create_link
 from app.delivery.log import delivery_by_id
 from app.delivery.tables import DeliveryAttempt
-from app.main import create_app
 from app.partners.registration import register_partner
 from app.platform import clock
 from app.platform.database import Context, app_session, worker_session
 from app.platform.identifiers import new_id
-from app.platform.settings import settings
 
 pytestmark = pytest.mark.browser
 WIDTHS = {"phone": 320, "desk": 1280}
 
 
-@pytest.fixture
-def address(todoke_environment, monkeypatch):
-    """Serve the real application on a free port."""
+@pytest.fixture(autouse=True)
+def receivers_on_this_machine(todoke_environment, monkeypatch):
+    """Endpoints on this machine may be registered here."""
     monkeypatch.setenv("TODOKE_OUTBOUND__ALLOWED_PRIVATE", '["127.0.0.0/8:9000"]')
-    monkeypatch.setenv("TODOKE_REDIS__URL", "")
-    monkeypatch.setenv("TODOKE_SECURE_COOKIES", "false")
-    settings.cache_clear()
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(), log_config=None, lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
-    settings.cache_clear()
 
 
 @pytest.fixture

@@ -23,12 +23,12 @@ from app.platform.database import Context, app_session
 from app.platform.errors import Conflict
 from app.platform.sealing import blind_index
 from app.registry.municipalities import Municipalities
+from app.registry.versions import published_now
 from app.web.access import Anyone, signed_in
 from app.web.browser import browser_token, sign_in_browser
 from app.web.dates import DateParts
 from app.web.forms import Submitted
 from app.web.pages import page, phrase, see_other
-from app.web.published import registry_now
 from app.web.rate_limits import RateLimit, client_address
 
 router = APIRouter()
@@ -119,7 +119,7 @@ def _form_id(form: FormData) -> str:
 
 def _municipalities() -> Municipalities:
     with app_session() as session:
-        return registry_now(session).municipalities
+        return published_now(session).registry.municipalities
 
 
 def _family_page(request: Request, family: FamilyForm, form_id: str, status: int = 200) -> Response:

@@ -16,11 +16,11 @@ from app.platform import bell, clock
 from app.platform.database import app_session
 from app.platform.errors import Conflict
 from app.registry.loading import Registry
+from app.registry.versions import published_now
 from app.web.access import Household
 from app.web.dates import DateParts
 from app.web.forms import Submitted
 from app.web.pages import page, see_other
-from app.web.published import registry_now
 
 router = APIRouter()
 
@@ -30,7 +30,7 @@ def family(request: Request, actor: Household) -> Response:
     """Show the facts that the family told, each with the way to change it."""
     with app_session(actor.context) as session:
         stored = read_document(session, actor.household_id)
-        registry = registry_now(session)
+        registry = published_now(session).registry
         everything = questions.all_questions(session, actor, registry, stored.document)
     return page(
         request,
@@ -46,7 +46,7 @@ def family(request: Request, actor: Household) -> Response:
 def edit_family(request: Request, actor: Household) -> Response:
     """Show the form with what is stored."""
     with app_session(actor.context) as session:
-        known = registry_now(session).municipalities
+        known = published_now(session).registry.municipalities
         stored = read_document(session, actor.household_id)
     return _form_page(request, actor, family_form_of(stored.document, known), stored.version)
 
@@ -59,7 +59,7 @@ def save_family(request: Request, actor: Household, form: Submitted) -> Response
         given.births.append(DateParts())
         return _form_page(request, actor, given, version)
     with app_session(actor.context) as session:
-        known = registry_now(session).municipalities
+        known = published_now(session).registry.municipalities
         if not given.check(known, clock.today()):
             return _form_page(request, actor, given, version, status=422)
         stored = read_document(session, actor.household_id)
@@ -94,7 +94,7 @@ def _form_page(
     newer: FamilyForm | None = None,
 ) -> Response:
     with app_session(actor.context) as session:
-        registry = registry_now(session)
+        registry = published_now(session).registry
     return page(
         request,
         "parent/family_edit.html",

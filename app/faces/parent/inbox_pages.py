@@ -26,10 +26,10 @@ from app.platform.database import app_session
 from app.platform.errors import InvalidInput, NotFound
 from app.platform.rendering import phrases
 from app.registry.loading import Registry
+from app.registry.versions import published_now
 from app.web.access import Household
 from app.web.forms import Submitted
 from app.web.pages import is_fragment_request, page, phrase, see_other
-from app.web.published import registry_now
 
 router = APIRouter()
 _MOST_LOOKS = 20
@@ -149,7 +149,7 @@ def tell_outcome(request: Request, actor: Household, notice_id: uuid.UUID, form:
 
 def _home(actor: Actor, looks: int) -> dict[str, Any]:
     with app_session(actor.context) as session:
-        registry = registry_now(session)
+        registry = published_now(session).registry
         household = session.get_one(HouseholdRow, actor.household_id)
         document = questions.stored_document(session, actor).document
         cards = inbox.todo(session, actor.household_id, clock.today(), actor.guardian)
@@ -209,7 +209,7 @@ def _own(session: Session, actor: Actor, notice_id: uuid.UUID) -> Notice:
 def _question_of(session: Session, actor: Actor, row: Notice) -> str | None:
     if row.kind != "question":
         return None
-    registry = registry_now(session)
+    registry = published_now(session).registry
     document = questions.stored_document(session, actor).document
     wanted = row.content.get("asked_about"), row.content.get("fact")
     for question in questions.open_questions(session, actor, registry, document):

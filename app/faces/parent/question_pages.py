@@ -14,10 +14,10 @@ from app.platform import bell, clock
 from app.platform.database import app_session
 from app.platform.errors import Conflict, InvalidInput, NotFound
 from app.registry.loading import Registry
+from app.registry.versions import published_now
 from app.web.access import Household
 from app.web.forms import Submitted
 from app.web.pages import page, phrase, see_other
-from app.web.published import registry_now
 
 router = APIRouter()
 
@@ -26,7 +26,7 @@ router = APIRouter()
 def next_question(request: Request, actor: Household, after: str = "") -> Response:
     """Go to the most decisive open question, or to the one behind `after`; with none left, say so."""
     with app_session(actor.context) as session:
-        registry = registry_now(session)
+        registry = published_now(session).registry
         document = questions.stored_document(session, actor).document
         waiting = questions.open_questions(session, actor, registry, document)
     keys = [question.key for question in waiting]
@@ -87,7 +87,7 @@ def answer(request: Request, actor: Household, key: str, form: Submitted) -> Res
 
 
 def _find(session: Session, actor: Actor, key: str) -> tuple[Question, int, object]:
-    registry: Registry = registry_now(session)
+    registry: Registry = published_now(session).registry
     stored = questions.stored_document(session, actor)
     waiting = questions.open_questions(session, actor, registry, stored.document)
     everything = questions.all_questions(session, actor, registry, stored.document)

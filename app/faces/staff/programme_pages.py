@@ -12,9 +12,9 @@ from app.insight.funnel import FigureRow, programme_figures
 from app.platform import clock
 from app.platform.database import app_session
 from app.platform.errors import NotFound
+from app.registry.versions import published_now
 from app.web.access import Staff
 from app.web.pages import page
-from app.web.published import registry_now
 
 router = APIRouter(prefix="/staff")
 
@@ -24,7 +24,7 @@ def programmes(request: Request, actor: Staff) -> Response:
     """List every programme that families of this municipality can get."""
     with app_session(actor.context) as session:
         account = _account(session, actor, "programmes:read")
-        registry = registry_now(session)
+        registry = published_now(session).registry
         figures = _figures(session, account)
     shown = views_for(registry, actor.municipality_code, clock.today())
     known = registry.municipalities.get(actor.municipality_code)
@@ -46,7 +46,7 @@ def programme(request: Request, actor: Staff, municipality: str, programme_id: s
     key = f"{municipality}/{programme_id}"
     with app_session(actor.context) as session:
         account = _account(session, actor, "programmes:read")
-        registry = registry_now(session)
+        registry = published_now(session).registry
         figures = _figures(session, account)
     if key not in registry.covering(actor.municipality_code) and not _is_own(key, actor):
         raise NotFound(f"found no programme {key} for families of {actor.municipality_code}")
