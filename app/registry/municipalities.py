@@ -12,7 +12,11 @@ from app.rules.municipality_code import NATIONAL, MunicipalityCode, is_prefectur
 
 
 class Municipality(Document):
-    """One municipality, prefecture, or the nation (`000000`)."""
+    """One municipality, prefecture, or the nation (`000000`).
+
+    `fictional` marks an invented town (架空) for demos and partner tests: it lies where its code says, so that the
+    programmes above it cover it, and no family is offered it as a home.
+    """
 
     code: MunicipalityCode
     name: str
@@ -20,6 +24,7 @@ class Municipality(Document):
     romanised: Annotated[str, Field(pattern=r"^[a-z]+(-[a-z]+)*$")]
     kind: Literal["country", "prefecture", "special_ward", "city", "town", "village"]
     prefecture: MunicipalityCode | None = None
+    fictional: bool = False
 
     @model_validator(mode="after")
     def _prefecture_fits(self) -> Municipality:
@@ -62,5 +67,6 @@ class Municipalities:
         return tuple(municipality for municipality in self if municipality.name == name)
 
     def where_people_live(self) -> tuple[Municipality, ...]:
-        """Return wards, cities, towns and villages: what a family can choose as its home."""
-        return tuple(one for one in self if one.code != NATIONAL and not is_prefecture(one.code))
+        """Return wards, cities, towns and villages: what a family can choose as its home; none that is invented."""
+        real = (one for one in self if not one.fictional)
+        return tuple(one for one in real if one.code != NATIONAL and not is_prefecture(one.code))

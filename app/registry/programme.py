@@ -57,11 +57,15 @@ class Ways(Document):
         return self
 
 
+PhoneNumber = Annotated[str, Field(pattern=r"^(0\d{1,4}-\d{1,4}-\d{3,5}|1\d\d|#\d{4})$")]
+"""A number as it is printed: 03-3366-4152, 0120-0-78310, and the short ones such as 189 and #8000."""
+
+
 class Contact(Document):
     """Whom to ask: the desk by the name it bears; a number only where one is published."""
 
     desk: TextField
-    phone: Annotated[str, Field(pattern=r"^0\d{1,4}-\d{1,4}-\d{3,4}$")] | None = None
+    phone: PhoneNumber | None = None
     url: HttpsAddress | None = None
     hours: TextField | None = None
 
