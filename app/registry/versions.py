@@ -1,19 +1,20 @@
-"""Published versions in the database: what workers evaluate and pages show.
+"""Published versions in the database: what workers evaluate and pages show, now or as it was known at an instant.
 
-Publishing is idempotent: what has not changed is not written, and only changed programmes are evaluated again.
+Publishing is idempotent: what has not changed is not written, and only changed programmes are evaluated again. Changed
+contents close the row that was known and write a new one beside it, so that what was known then can be read for ever.
 """
 
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlmodel import Session, select
+from sqlalchemy import text
+from sqlmodel import Session, col, select
 
 from app.platform.change_queue import programme_changed
 from app.platform.settings import settings
+from app.registry.digests import storable
 from app.registry.loading import Registry, load_vocabulary
 from app.registry.programme import Programme
 from app.registry.references import parameters_named_in
@@ -23,10 +24,11 @@ from app.rules.parameters import Parameter, Parameters
 
 @dataclass
 class PublicationReport:
-    """What publishing changed, by key or name."""
+    """What publishing changed, by key or name; `kept` is what staff approved and the files say otherwise."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     unchanged: int = 0
 
     @property
@@ -46,6 +48,8 @@ class Published:
 def publish(session: Session, registry: Registry, now: dt.datetime) -> PublicationReport:
     """Write a loaded registry into the database, as the owner, and queue what has to be evaluated again.
 
+    A version that staff approved is theirs: where the files say something else, it is kept and reported.
+
     Args:
         session: a session of the owner role; the caller commits.
         registry: files read and checked by `load_registry`.
@@ -55,35 +59,40 @@ def publish(session: Session, registry: Registry, now: dt.datetime) -> Publicati
     for municipality in registry.municipalities:
         session.merge(MunicipalityRow(code=municipality.code, name=municipality.name))
     session.flush()
-    changed_parameters = {
-        name
-        for name, document in registry.parameter_documents.items()
-        if _write_parameter(session, name, document, now, report)
+    changed_parameters = _write_parameters(session, registry, now, report)
+    known = {
+        (row.programme_key, row.valid_from): row
+        for row in session.exec(select(ProgrammeVersionRow).where(col(ProgrammeVersionRow.known_until).is_(None)))
     }
+    programmes = set(session.exec(select(ProgrammeRow.key)))
     for key, versions in registry.programmes.items():
-        if session.get(ProgrammeRow, key) is None:
+        if key not in programmes:
             session.add(ProgrammeRow(key=key, municipality_code=key.split("/", maxsplit=1)[0]))
             session.flush()
         for version in versions:
             document = registry.documents[key, version.version]
-            _write_version(session, version, document, now, report)
+            _write_version(session, version, document, known.get((key, version.valid.from_)), now, report)
             if key not in report.to_evaluate and changed_parameters & set(parameters_named_in(document)):
                 report.changed.append(key)
     for key in sorted(report.to_evaluate):
         programme_changed(session, key, "published")
+    session.flush()
     return report
 
 
-def published(session: Session, known: Published | None = None) -> Published:
-    """Return what is published; the value passed in, where nothing has changed since it was read."""
-    by_key_and_start = (ProgrammeVersionRow.programme_key, ProgrammeVersionRow.valid_from)
-    versions = select(*by_key_and_start, ProgrammeVersionRow.sha256).order_by(*by_key_and_start)  # type: ignore[call-overload]
-    parameters = select(ParameterRow.name, ParameterRow.sha256).order_by(ParameterRow.name)
-    marks = [[str(part) for part in mark] for mark in (*session.exec(versions), *session.exec(parameters))]
-    fingerprint = hashlib.sha256(json.dumps(marks).encode()).hexdigest()
+def published(session: Session, known: Published | None = None, *, known_at: dt.datetime | None = None) -> Published:
+    """Return what is published; the value passed in, where nothing has changed since it was read.
+
+    Args:
+        session: of any role.
+        known: an earlier answer to the same question.
+        known_at: the registry as it was known at this instant; None = as it is known now. Programmes, versions and
+            parameters go back in time; the vocabulary (facts, names of municipalities) is the one installed.
+    """
+    fingerprint = session.execute(_FINGERPRINT, {"at": known_at}).scalar_one()
     if known is not None and known.fingerprint == fingerprint:
         return known
-    return Published(_read_registry(session), fingerprint)
+    return Published(_read_registry(session, known_at), fingerprint)
 
 
 def published_now(session: Session) -> Published:
@@ -94,72 +103,104 @@ def published_now(session: Session) -> Published:
 
 _kept: dict[str, Published] = {}
 
+# One digest over the digests of everything known, computed where they are: pages ask for it at every request.
+_FINGERPRINT = text(
+    """
+    SELECT encode(sha256(convert_to(coalesce(string_agg(mark, ';' ORDER BY mark), ''), 'UTF8')), 'hex') FROM (
+        SELECT programme_key || '@' || valid_from || '=' || sha256 AS mark, known_from, known_until
+        FROM programme_versions
+        UNION ALL SELECT name || '=' || sha256, known_from, known_until FROM parameters
+    ) AS marks
+    WHERE CASE WHEN CAST(:at AS timestamptz) IS NULL THEN known_until IS NULL
+        ELSE known_from <= :at AND (known_until IS NULL OR :at < known_until) END
+    """
+)
 
-def _read_registry(session: Session) -> Registry:
+
+def _known(table: type[ProgrammeVersionRow] | type[ParameterRow], at: dt.datetime | None) -> Any:
+    """Return the condition that a row was known at an instant; is known, where none is given."""
+    still = col(table.known_until).is_(None)
+    return still if at is None else (col(table.known_from) <= at) & (still | (col(table.known_until) > at))
+
+
+def _read_registry(session: Session, at: dt.datetime | None) -> Registry:
     municipalities, facts = load_vocabulary(settings().registry_directory)
     programmes: dict[str, tuple[Programme, ...]] = {}
-    for row in session.exec(select(ProgrammeVersionRow).order_by(ProgrammeVersionRow.valid_from)):  # type: ignore[arg-type]
-        version = Programme.model_validate(row.document)
+    documents: dict[tuple[str, str], dict[str, Any]] = {}
+    statement = select(ProgrammeVersionRow.document).where(_known(ProgrammeVersionRow, at))
+    for document in session.exec(statement.order_by(col(ProgrammeVersionRow.valid_from))):
+        version = Programme.model_validate(document)
         programmes[version.key] = (*programmes.get(version.key, ()), version)
-    rows = session.exec(select(ParameterRow).order_by(ParameterRow.name)).all()
+        documents[version.key, version.version] = document
+    parameters = session.exec(
+        select(ParameterRow.name, ParameterRow.document).where(_known(ParameterRow, at)).order_by(ParameterRow.name)
+    ).all()
     return Registry(
         directory=settings().registry_directory,
         municipalities=municipalities,
         facts=facts,
-        parameters=Parameters(Parameter.model_validate(row.document) for row in rows),
+        parameters=Parameters(Parameter.model_validate(document) for _, document in parameters),
         programmes=programmes,
-        documents={},
-        parameter_documents={row.name: row.document for row in rows},
+        documents=documents,
+        parameter_documents=dict(parameters),
         files={},
     )
 
 
 def _write_version(
-    session: Session, programme: Programme, raw: Mapping[str, Any], now: dt.datetime, report: PublicationReport
+    session: Session,
+    programme: Programme,
+    raw: Mapping[str, Any],
+    known: ProgrammeVersionRow | None,
+    now: dt.datetime,
+    report: PublicationReport,
 ) -> None:
-    document, digest = _storable(raw)
-    row = session.exec(
-        select(ProgrammeVersionRow).where(
-            ProgrammeVersionRow.programme_key == programme.key, ProgrammeVersionRow.valid_from == programme.valid.from_
-        )
-    ).one_or_none()
+    document, digest = storable(raw)
     name = f"{programme.key}@{programme.version}"
-    if row is not None and row.sha256 == digest:
+    if known is not None and known.sha256 == digest:
         report.unchanged += 1
         return
-    (report.added if row is None else report.changed).append(name)
-    row = row or ProgrammeVersionRow(
-        programme_key=programme.key,
-        municipality_code=programme.municipality,
-        valid_from=programme.valid.from_,
-        document={},
-        sha256="",
-        published_at=now,
+    if known is not None and known.draft_id is not None:
+        report.kept.append(name)
+        return
+    (report.added if known is None else report.changed).append(name)
+    _close(session, known, now)
+    session.add(
+        ProgrammeVersionRow(
+            programme_key=programme.key,
+            municipality_code=programme.municipality,
+            valid_from=programme.valid.from_,
+            valid_until=programme.valid.until,
+            document=document,
+            sha256=digest,
+            kind="published" if known is None else "changed",
+            known_from=now,
+        )
     )
-    row.document, row.sha256, row.valid_until, row.published_at = document, digest, programme.valid.until, now
-    session.add(row)
 
 
-def _write_parameter(
-    session: Session, name: str, raw: Mapping[str, Any], now: dt.datetime, report: PublicationReport
-) -> bool:
-    document, digest = _storable(raw)
-    row = session.get(ParameterRow, name)
-    if row is not None and row.sha256 == digest:
-        report.unchanged += 1
-        return False
-    (report.added if row is None else report.changed).append(name)
-    session.merge(ParameterRow(name=name, document=document, sha256=digest, published_at=now))
-    return True
+def _write_parameters(session: Session, registry: Registry, now: dt.datetime, report: PublicationReport) -> set[str]:
+    """Write the parameters that changed and return their names."""
+    rows = session.exec(select(ParameterRow).where(col(ParameterRow.known_until).is_(None)))
+    known = {row.name: row for row in rows}
+    written: set[str] = set()
+    for name, raw in registry.parameter_documents.items():
+        document, digest = storable(raw)
+        row = known.get(name)
+        if row is not None and row.sha256 == digest:
+            report.unchanged += 1
+            continue
+        (report.added if row is None else report.changed).append(name)
+        _close(session, row, now)
+        kind = "published" if row is None else "changed"
+        session.add(ParameterRow(name=name, document=document, sha256=digest, kind=kind, known_from=now))
+        written.add(name)
+    return written
 
 
-def _storable(raw: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return a document as JSON holds it (dates as text) and its digest."""
-    text = json.dumps(raw, ensure_ascii=False, sort_keys=True, default=_as_text)
-    return json.loads(text), hashlib.sha256(text.encode()).hexdigest()
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} in a registry document; expected dates, numbers, texts, lists, mappings")
+def _close(session: Session, row: ProgrammeVersionRow | ParameterRow | None, now: dt.datetime) -> None:
+    """End what was known before, at once: the row that takes its place may only come after it."""
+    if row is not None:
+        row.known_until = now
+        session.add(row)
+        session.flush()
