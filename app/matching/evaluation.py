@@ -91,12 +91,14 @@ def rights_of(
         engine: the compiled registry.
         snapshot: households of one municipality.
         municipality_code: theirs; programmes that do not cover it, or are replaced there, are left out, and so are
-            drafts: nobody is told of them, and nobody is asked a question for them.
+            drafts: nobody is told of them, and nobody is asked a question for them. A consultation desk is a place
+            to find when it is needed, never a notice.
         today: the day asked.
         programmes: only these (`CODE/id`); None = all that cover the municipality.
     """
     covering = engine.registry.covering(municipality_code)
-    verified = [key for key in covering if engine.registry.programmes[key][-1].certainty == "verified"]
+    latest = {key: engine.registry.programmes[key][-1] for key in covering}
+    verified = [key for key, one in latest.items() if one.certainty == "verified" and one.kind != "consultation"]
     wanted = [key for key in verified if programmes is None or key in programmes]
     if not wanted or not snapshot.ids:
         return []
