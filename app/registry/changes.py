@@ -19,6 +19,7 @@ BEGINNING = "0-0"
 MOST_AT_ONCE = 1_000
 _CURSOR = re.compile(r"^([0-9a-f]{1,16})-([0-9a-f]{1,16})$")
 _LARGEST = 2**63 - 1
+_SETTLED = "transaction_id < (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,20 @@ def changes_since(session: Session, cursor: str = BEGINNING, limit: int = MOST_A
     if not 1 <= limit <= MOST_AT_ONCE:
         raise InvalidInput(f"found the limit {limit}; expected 1 … {MOST_AT_ONCE}", field="limit")
     # Literal column names: the comparison of rows is what uses the index registry_changes_order.
-    condition = text(
-        "(transaction_id, seq) > (:transaction, :seq)"
-        " AND transaction_id < (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint"
-    ).bindparams(transaction=transaction, seq=seq)
+    condition = text(f"(transaction_id, seq) > (:transaction, :seq) AND {_SETTLED}").bindparams(
+        transaction=transaction, seq=seq
+    )
     statement = select(RegistryChange).where(condition).order_by(text("transaction_id, seq")).limit(limit)
     rows = session.exec(statement).all()
     if not rows:
         return ChangesPage((), cursor)
     return ChangesPage(rows, f"{rows[-1].transaction_id:x}-{rows[-1].seq:x}")
+
+
+def latest_changes(session: Session, limit: int) -> Sequence[RegistryChange]:
+    """Return the last `limit` changes that `changes_since` would show, the latest first."""
+    order = text("transaction_id DESC, seq DESC")
+    return session.exec(select(RegistryChange).where(text(_SETTLED)).order_by(order).limit(limit)).all()
 
 
 def _read_cursor(cursor: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import func, text
 from sqlmodel import Session, col, select
 
 from app.platform.change_queue import programme_changed
@@ -103,6 +103,12 @@ def published_now(session: Session) -> Published:
 
 _kept: dict[str, Published] = {}
 
+
+def first_known_at(session: Session) -> dt.datetime | None:
+    """Return the instant of the first publication; None before it."""
+    return session.exec(select(func.min(ProgrammeVersionRow.known_from))).one()
+
+
 # One digest over the digests of everything known, computed where they are: pages ask for it at every request.
 _FINGERPRINT = text(
     """
@@ -131,7 +137,7 @@ def _read_registry(session: Session, at: dt.datetime | None) -> Registry:
     for document in session.exec(statement.order_by(col(ProgrammeVersionRow.valid_from))):
         version = Programme.model_validate(document)
         programmes[version.key] = (*programmes.get(version.key, ()), version)
-        documents[version.key, version.version] = document
+        documents[version.key, version.version] = dict(document)
     parameters = session.exec(
         select(ParameterRow.name, ParameterRow.document).where(_known(ParameterRow, at)).order_by(ParameterRow.name)
     ).all()
@@ -142,7 +148,7 @@ def _read_registry(session: Session, at: dt.datetime | None) -> Registry:
         parameters=Parameters(Parameter.model_validate(document) for _, document in parameters),
         programmes=programmes,
         documents=documents,
-        parameter_documents=dict(parameters),
+        parameter_documents={name: dict(document) for name, document in parameters},
         files={},
     )
 
