@@ -38,6 +38,11 @@ def _words(name: str) -> Document:
     return words
 
 
+def words_of(name: str) -> Document:
+    """Return one catalogue of `templates/phrases`, read once."""
+    return _words(name)
+
+
 def phrases_of(registry: Registry, language: str) -> Phrases:
     """Return the sentences of one language, with the labels of this registry."""
     return Phrases(language, _words(language), registry.facts, registry.parameters)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.cli.options import (
+    AsJson,
     Programmes,
     RegistryFolder,
     default_folder,
@@ -72,6 +73,29 @@ def lint(folder: RegistryFolder = None, on: OnDay = None) -> None:
     for remark in remarks:
         print(remark)
     print(f"{len(remarks)} remarks")
+
+
+@registry.command("boundaries")
+def boundaries(
+    programme: Programmes = None, on: OnDay = None, json_: AsJson = False, folder: RegistryFolder = None
+) -> None:
+    """Print households just inside and just outside every edge of a programme, as examples ready to paste."""
+    from app.cli.answers import phrases_of, print_json, words_of
+    from app.registry.boundary_examples import as_documents, boundaries_of, pasted
+
+    known, day, words = open_registry(folder), read_day(on, "--on"), words_of("boundaries")
+    for key in known_programmes(known, programme) or tuple(known.programmes):
+        version = known.version_on(key, day) or known.programmes[key][-1]
+        found = boundaries_of(known, version, day)
+        without = [node.path for node in found.without]
+        if json_:
+            named = {"programme": key, "version": version.version, "on": day.isoformat()}
+            print_json({**named, "pairs": as_documents(found), "without": without})
+            continue
+        print(words["head"].format(key=key, version=version.version, on=day))
+        print(pasted(found, known, version, phrases_of(known, "ja"), words), end="")
+        for path in without:
+            print(f"# {words['none'].format(path=path)}")
 
 
 @registry.command("schema", hidden=True)

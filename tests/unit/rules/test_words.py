@@ -1,16 +1,13 @@
-"""Missing facts, explanation, read-back, lint and boundaries."""
-
-import datetime as dt
+"""Missing facts, explanation, read-back and lint."""
 
 import pytest
 
-from app.rules.boundaries import boundaries
 from app.rules.details import Detail
 from app.rules.evaluate import compile_rule
 from app.rules.explain import lines
 from app.rules.lint import lint
 from app.rules.read_back import read_back, read_back_text
-from tests.unit.rules.world import CATALOGUE, ON, PARAMETERS, D, answers, phrases, population, rule, rulebook
+from tests.unit.rules.world import CATALOGUE, ON, PARAMETERS, answers, phrases, population, rule, rulebook
 
 SINGLE = {"fact": "household.single_parent", "is": True}
 ASSISTED = {"fact": "household.public_assistance", "is": True}
@@ -161,23 +158,3 @@ def test_lint(criteria, more, code):
 
 def test_a_sound_rule_has_no_remarks():
     assert remarks({"all": [SINGLE, POOR]}) == set()
-
-
-def test_boundaries_lie_on_both_sides_of_every_edge():
-    made = compile_rule(rule({"all": [{"fiscal_year_end": "child.birth_date", "of_age": 18}, {
-        "fact": "guardian.income_after_deductions", "under": {"parameter": "table", "by": "guardian.dependants"}}]},
-        subject="child"), CATALOGUE, PARAMETERS)
-    found = boundaries(made, D("2026-11-21"))
-    births = {boundary.value for boundary in found if boundary.fact == "child.birth_date"}
-    assert {D("2008-04-01"), D("2008-04-02"), D("2008-02-29"), D("2026-11-21"), D("2026-11-22")} <= births
-    incomes = {(boundary.value, boundary.by) for boundary in found if boundary.by is not None}
-    assert {(689_999, 0), (690_000, 0), (1_069_999, 1), (1_070_000, 1)} <= incomes
-
-
-def test_boundaries_change_the_verdict():
-    made = rule({"fiscal_year_end": "child.birth_date", "of_age": 18}, subject="child")
-    compiled = compile_rule(made, CATALOGUE, PARAMETERS)
-    births = sorted(boundary.value for boundary in boundaries(compiled, ON) if isinstance(boundary.value, dt.date))
-    household = {"children": [{"id": f"c{n}", "birth_date": birth} for n, birth in enumerate(births)]}
-    found = [answer.verdict for answer in answers(made, household).values()]
-    assert {"eligible", "ineligible"} == set(found)
