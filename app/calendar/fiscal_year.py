@@ -26,6 +26,11 @@ def fiscal_year_ends(days: Any) -> Days:
     return as_days(month_starts((fiscal_years(days) - 1969) * 12 + 3) - 1)
 
 
+def fiscal_year_starts(days: Any) -> Days:
+    """The last 1 April on or before each day."""
+    return month_starts((fiscal_years(days) - 1970) * 12 + 3)
+
+
 def cohorts(births: Any) -> NDArray[np.int64]:
     """The fiscal year in which each child is born for school purposes; 1 April belongs to the year before."""
     return fiscal_years(as_days(births) - np.int32(1))

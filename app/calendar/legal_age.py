@@ -17,7 +17,7 @@ def corresponding_days(days: Any, span: Span) -> Days:
     """The day ``span`` after each day (応当日), int32 of the same shape.
 
     Where the month lacks the day it is the first of the next month, so that the day before it, on which an age is
-    reached, is the month's last day.
+    reached, is the month's last day. Counted back (a negative span) it is the month's last day itself.
     """
     start = as_days(days)
     if span.in_days:
@@ -25,4 +25,5 @@ def corresponding_days(days: Any, span: Span) -> Days:
     months = months_of(start)
     day_of_month = start - month_starts(months)
     target = month_starts(months + span.months) + day_of_month
-    return np.minimum(target, month_starts(months + span.months + 1)).astype(np.int32)
+    latest = month_starts(months + span.months + 1) - np.int32(0 if span.months > 0 else 1)
+    return np.minimum(target, latest).astype(np.int32)

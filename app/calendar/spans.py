@@ -1,4 +1,4 @@
-"""Spans of time as rules write them: ``2m``, ``3y``, ``1y6m``, ``14w6d``, ``-84d``."""
+"""Spans of time as rules write them: ``2m``, ``3y``, ``1y6m``, ``14w6d``, ``-84d``, ``-1m``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _PATTERN = re.compile(r"(?P<sign>-?)(?:(?P<y>\d+)y)?(?:(?P<m>\d+)m)?(?:(?P<w>\d+
 class Span:
     """Whole months, or whole days; never both, because the law counts them differently (民法143条).
 
-    ``months`` covers years and months, ``days`` covers weeks and days. Only days may be negative
-    (weeks before a due date).
+    ``months`` covers years and months, ``days`` covers weeks and days. A negative span counts back (weeks before a due
+    date, the month before the due month).
     """
 
     months: int = 0
@@ -22,12 +22,10 @@ class Span:
     def __post_init__(self) -> None:
         if self.months and self.days:
             raise ValueError(f"a span counts months or days, not both: found {self.months} months and {self.days} days")
-        if self.months < 0:
-            raise ValueError(f"years and months cannot be negative: found {self.months} months; use weeks or days")
 
     @classmethod
     def parse(cls, text: str) -> Span:
-        """Read ``1y6m``, ``90m``, ``24w0d`` or ``-84d``; raise ``ValueError`` saying what was found."""
+        """Read ``1y6m``, ``90m``, ``24w0d``, ``-84d`` or ``-1m``; raise ``ValueError`` saying what was found."""
         match = _PATTERN.fullmatch(text.strip())
         if match is None or not any(match[unit] for unit in "ymwd"):
             raise ValueError(f"found {text!r}; expected a span such as 2m, 3y, 1y6m, 14w6d or -84d")
@@ -46,5 +44,5 @@ class Span:
             weeks, days = divmod(abs(self.days), 7)
             body = f"{weeks}w" if weeks and not days else f"{abs(self.days)}d"
             return f"-{body}" if self.days < 0 else body
-        years, months = divmod(self.months, 12)
-        return (f"{years}y" if years else "") + (f"{months}m" if months else "")
+        years, months = divmod(abs(self.months), 12)
+        return ("-" if self.months < 0 else "") + (f"{years}y" if years else "") + (f"{months}m" if months else "")

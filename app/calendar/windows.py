@@ -8,25 +8,28 @@ from typing import Any, Literal
 
 import numpy as np
 
-from app.calendar.day_numbers import Days, as_days, end_of_month
-from app.calendar.fiscal_year import fiscal_year_ends
+from app.calendar.day_numbers import Days, as_days, end_of_month, first_of_month
+from app.calendar.fiscal_year import fiscal_year_ends, fiscal_year_starts
 from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
 
-EndOf = Literal["month", "school_year"]
+Whole = Literal["month", "school_year"]
+"""What an edge may be widened to: a month, or a school year from 1 April to 31 March."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """One edge of a window: ``span`` after a date, ``offset`` days beside it, run on to the end of a month or year.
+    """One edge of a window: ``span`` after a date, ``offset`` days beside it.
 
-    ``after`` days are added last.
+    ``end_of`` runs on to the end of the month or school year that holds the day, ``start_of`` goes back to its
+    beginning; ``after`` days are added last.
     """
 
     span: Span
     offset: int = 0
-    end_of: EndOf | None = None
+    end_of: Whole | None = None
     after: int = 0
+    start_of: Whole | None = None
 
     def next_day(self) -> Edge:
         """The day after this edge."""
@@ -43,6 +46,8 @@ class Edge:
             edge = end_of_month(edge)
         elif self.end_of == "school_year":
             edge = fiscal_year_ends(edge)
+        if self.start_of is not None:
+            edge = first_of_month(edge) if self.start_of == "month" else fiscal_year_starts(edge)
         return as_days(edge + np.int32(self.after)) if self.after else edge
 
 
@@ -66,11 +71,11 @@ LAST_DAY_OFFSET = {"birthday": -1, "reached": -1, "until_reached": -2, "included
 """Added to the corresponding day B of the closing span (n歳未満 · 至るまで · 達する日の前日まで · その日まで)."""
 
 
-def opening(span: Span, reckoning: str = "birthday") -> Edge:
-    """The first day of a window that opens ``span`` after a date."""
-    return Edge(span, FIRST_DAY_OFFSET[reckoning])
+def opening(span: Span, reckoning: str = "birthday", from_start_of: Whole | None = None) -> Edge:
+    """The first day of a window that opens ``span`` after a date, or at the beginning of that month or school year."""
+    return Edge(span, FIRST_DAY_OFFSET[reckoning], start_of=from_start_of)
 
 
-def closing(span: Span, reckoning: str = "birthday", until_end_of: EndOf | None = None) -> Edge:
+def closing(span: Span, reckoning: str = "birthday", until_end_of: Whole | None = None) -> Edge:
     """The last day of a window that closes ``span`` after a date."""
     return Edge(span, LAST_DAY_OFFSET[reckoning], until_end_of)

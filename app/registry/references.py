@@ -10,10 +10,12 @@ from typing import Any
 from app.rules.facts import FactCatalogue
 
 RULE_PARTS = ("criteria", "unmodelled", "amount", "application", "take_up")
-FACT_KEYS = ("fact", "within", "fiscal_year_end", "resident_on", "by", "anchor")
+FACT_KEYS = ("fact", "within", "fiscal_year_end", "resident_on", "resided_since", "total", "by", "anchor")
+LISTS_OF_FACTS = {".latest": "anchor", ".total": "total"}
 NOT_FACTS = ("today", "month_start", "residence.from", "residence.planned_move_out_on")
 DEADLINE_SPAN = re.compile(r"\.deadlines\[\d+\]\.within$")
-PROGRAMME_KEYS = ("receives", "received_elsewhere")
+FIXED_DAY = re.compile(r"\d{4}-\d{2}-\d{2}$")
+PROGRAMME_KEYS = ("receives", "received_elsewhere", "paid_elsewhere")
 
 
 def unknown_facts_and_parameters(
@@ -21,17 +23,28 @@ def unknown_facts_and_parameters(
 ) -> Iterator[tuple[str, str]]:
     """Yield (path, message) for every fact and parameter that a raw programme document names and nobody defines."""
     for path, key, name in _names(document):
-        if key in FACT_KEYS and name not in NOT_FACTS and name not in facts and not DEADLINE_SPAN.search(path):
+        if key in FACT_KEYS and name not in NOT_FACTS and name not in facts and not _is_no_fact(path, name):
             where = "a fact of vocabulary/facts.yaml"
             yield path, _unknown("fact", name, where, [fact.path for fact in facts])
         if key == "parameter" and name not in parameter_ids:
             yield path, _unknown("parameter", name, "a parameter of parameters/*.yaml", [*parameter_ids])
 
 
+def _is_no_fact(path: str, name: str) -> bool:
+    return DEADLINE_SPAN.search(path) is not None or FIXED_DAY.match(name) is not None
+
+
 def parameters_named_in(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the id of every parameter that a raw programme document names."""
     for _, key, name in _names(document):
         if key == "parameter":
+            yield name
+
+
+def facts_named_in(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the path of every fact that a raw programme document names."""
+    for path, key, name in _names(document):
+        if key in FACT_KEYS and name not in NOT_FACTS and not _is_no_fact(path, name):
             yield name
 
 
@@ -66,6 +79,7 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, str, str]]:
     elif isinstance(value, list):
         for position, part in enumerate(value):
             if isinstance(part, str):
-                yield f"{path}[{position}]", "anchor" if path.endswith(".latest") else "", part
+                key = next((key for end, key in LISTS_OF_FACTS.items() if path.endswith(end)), "")
+                yield f"{path}[{position}]", key, part
             else:
                 yield from _walk(part, f"{path}[{position}]")

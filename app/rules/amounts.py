@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 from typing_extensions import TypeAliasType
 
 from app.rules.criteria import ChildCriteria, Criteria, ParameterRef
-from app.rules.documents import Document
+from app.rules.documents import Document, Whole
+from app.rules.leaves import PeoplePath, as_tuple
 from app.rules.parameters import Rational
 
 if TYPE_CHECKING:
@@ -27,6 +28,22 @@ class CountTerm(Document):
 
     count: Literal["child"]
     where: ChildCriteria | None = None
+
+
+class PaidElsewhere(Document):
+    """The yen that other municipalities paid of a programme (its id, or ``CODE/id``), by household or person.
+
+    ``assumed`` holds where nobody has said anything: ordinary applicants were paid nothing elsewhere.
+    """
+
+    paid_elsewhere: str
+    assumed: Rational | None = None
+
+
+class TotalTerm(Document):
+    """The sum of number facts over all people they belong to; unknown while somebody's figure is."""
+
+    total: Annotated[tuple[PeoplePath, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 
 
 class Add(Document):
@@ -63,12 +80,12 @@ class Round(Document):
     """Round to a multiple of ``to`` yen; the law says when and which way (half up unless said otherwise)."""
 
     round: Term
-    to: Annotated[int, Field(ge=1)] = 1
+    to: Annotated[Whole, Field(ge=1)] = 1
     half: Literal["up"] | None = None
     direction: Literal["half_up", "up", "down"] = "half_up"
 
 
-_KINDS = ("parameter", "fact", "count", "add", "subtract", "multiply", "min", "max", "round")
+_KINDS = ("parameter", "fact", "count", "total", "paid_elsewhere", "add", "subtract", "multiply", "min", "max", "round")
 
 
 def _kind_of(value: Any) -> str | None:
@@ -87,6 +104,8 @@ if not TYPE_CHECKING:
             | Annotated[ParameterRef, Tag("<parameter>")]
             | Annotated[FactTerm, Tag("<fact>")]
             | Annotated[CountTerm, Tag("<count>")]
+            | Annotated[TotalTerm, Tag("<total>")]
+            | Annotated[PaidElsewhere, Tag("<paid_elsewhere>")]
             | Annotated[Add, Tag("<add>")]
             | Annotated[Subtract, Tag("<subtract>")]
             | Annotated[Multiply, Tag("<multiply>")]

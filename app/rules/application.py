@@ -28,16 +28,20 @@ Anchor = SingleAnchor | LatestOf
 
 
 class Opening(Document):
-    """The first day on which one can apply: a fixed day, or a span after an anchor (negative days: before it)."""
+    """The first day on which one can apply: a fixed day, a span after an anchor (negative: before it), or each year.
+
+    ``each_year`` is the last such day before the deadline that counts next, or, without one, before the day asked.
+    """
 
     anchor: Anchor | None = None
     after: SpanText | None = None
     on: Day | None = None
+    each_year: MonthDay | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Opening:
-        if (self.anchor is None) == (self.on is None):
-            raise ValueError("expected anchor or on")
+        if sum(way is not None for way in (self.anchor, self.on, self.each_year)) != 1:
+            raise ValueError("expected one of anchor, on, each_year")
         if self.after is not None and self.anchor is None:
             raise ValueError("expected after only with an anchor")
         return self
@@ -47,7 +51,10 @@ class Deadline(Document):
     """Until when to apply on one occasion (birth, moved_in …).
 
     One of: ``anchor`` with ``within`` (期間; 初日不算入 unless ``first_day: included``) · ``anchor`` with ``end_of`` ·
-    ``on``, a fixed day · ``each_year``, the next such day. ``holiday`` moves the office day off closed days.
+    ``on``, a fixed day · ``each_year``, the next such day. ``after`` moves the anchor on by a span before anything is
+    counted (a limitation of two years from eight weeks before the due date: ``after: -56d, within: 2y``); alone it is
+    the last day itself. ``holiday`` moves the office day off closed days. The occasion ``refusal`` is until when a
+    family may say that it does not want what it would get unasked (opt-out).
     ``no_loss`` marks the day up to which nothing is lost (児童手当の15日特例): never earlier than the last open day of
     the anchor's month, and a claim up to it pays from the month after the anchor.
 
@@ -56,6 +63,7 @@ class Deadline(Document):
 
     occasion: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     anchor: Anchor | None = None
+    after: SpanText | None = None
     within: SpanText | None = None
     first_day: Literal["included", "excluded"] = "excluded"
     end_of: Literal["month", "fiscal_year"] | None = None
@@ -71,13 +79,22 @@ class Deadline(Document):
         fixed = [self.on is not None, self.each_year is not None, self.anchor is not None]
         if sum(fixed) != 1:
             raise ValueError("expected one of anchor, on, each_year")
-        if self.anchor is not None and (self.within is None) == (self.end_of is None):
-            raise ValueError("expected within or end_of beside anchor")
-        if self.anchor is None and (self.within is not None or self.end_of is not None or self.no_loss):
-            raise ValueError("expected within, end_of and no_loss only beside an anchor")
+        counted = sum(way is not None for way in (self.within, self.end_of))
+        if self.anchor is not None and counted != 1 and (counted or self.after is None):
+            raise ValueError("expected within or end_of (or only after) beside anchor")
+        if self.anchor is None and (counted or self.after is not None or self.no_loss):
+            raise ValueError("expected after, within, end_of and no_loss only beside an anchor")
+        if self.no_loss and self.after is not None:
+            raise ValueError("expected no_loss without after: it counts from the event itself")
         if self.within is not None and (self.within.months, self.within.days) <= (0, 0):
             raise ValueError(f"expected a deadline after its event: found within {self.within}")
         return self
+
+
+def anchor_facts(anchor: Anchor | None) -> tuple[str, ...]:
+    """What has to be known for an anchor's day: date facts and dates of the residence, but not ``today``."""
+    singles = () if anchor is None else anchor.latest if isinstance(anchor, LatestOf) else (anchor,)
+    return tuple(single for single in singles if single != "today")
 
 
 class Application(Document):

@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calendar.day_numbers import EARLIEST, OPEN_END, UNKNOWN, number_of
-from app.rules.columns import DTYPES, Column, People
+from app.rules.columns import DTYPES, Column, People, Ranges
 from app.rules.facts import DECLINED, Fact, FactCatalogue
-from app.rules.household import PEOPLE_FIELDS, Household
+from app.rules.household import PEOPLE_FIELDS, STATED_KEYS, Household
 from app.rules.residence import ResidenceTable
 
 ANY_PROGRAMME = ""
 """A value stated for every programme."""
 NO_YEAR = 0
 """A value stated without an income year: assumed to continue."""
+PAID_ELSEWHERE = "paid_elsewhere"
+"""Answers in yen: what other municipalities paid, as far as ``received_elsewhere`` says how much."""
 StatedKey = tuple[str, int]
 """(programme id or ``CODE/id`` or ``ANY_PROGRAMME``, income year or ``NO_YEAR``)."""
 _ATTRIBUTE = {"child": "birth_date", "guardian": "birth_date", "co_resident": "birth_date", "pregnancy": "due_date"}
@@ -59,6 +61,9 @@ class _Gathering:
     answers: dict[tuple[str, str, str], tuple[list[int], list[int]]] = field(
         default_factory=lambda: defaultdict(lambda: ([], []))
     )
+    ranges: dict[tuple[str, StatedKey], list[tuple[int, int | None, int | None]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     declined: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     provenance: dict[tuple[str, int], Provenance] = field(default_factory=dict)
 
@@ -74,12 +79,20 @@ class _Gathering:
             self.plain(known[attribute], row, value, (ANY_PROGRAMME, NO_YEAR))
         for question in ("receives", "received_elsewhere"):
             for programme, answer in document.get(question, {}).items():
-                if isinstance(answer, bool):
-                    rows, values = self.answers[(kind, question, programme.rsplit("/", 1)[-1])]
-                    rows.append(row)
-                    values.append(int(answer))
+                if isinstance(answer, int):
+                    self.answer(kind, question, programme.rsplit("/", 1)[-1], row, answer)
                 elif answer == DECLINED:
                     self.declined[f"{kind}.{question}.{programme.rsplit('/', 1)[-1]}"].add(row)
+
+    def answer(self, kind: str, question: str, programme: str, row: int, answer: int) -> None:
+        """Yes or no; or the yen that were paid, where 0 is no. Yes alone leaves the sum open."""
+        rows, values = self.answers[(kind, question, programme)]
+        rows.append(row)
+        values.append(int(answer > 0))
+        if question == "received_elsewhere" and answer is not True:
+            rows, values = self.answers[(kind, PAID_ELSEWHERE, programme)]
+            rows.append(row)
+            values.append(int(answer))
 
     def fact(self, fact: Fact, row: int, value: Any, programme: str = ANY_PROGRAMME) -> None:
         if isinstance(value, list | tuple):
@@ -87,11 +100,15 @@ class _Gathering:
                 self.fact(fact, row, part, programme)
         elif not isinstance(value, Mapping):
             self.plain(fact, row, value, (programme, NO_YEAR))
-        elif "value" in value:
+        elif not STATED_KEYS.isdisjoint(value):
             if "source" in value or "recorded_on" in value:
                 recorded_on = value.get("recorded_on")
                 self.provenance[(fact.path, row)] = Provenance(value.get("source"), recorded_on and str(recorded_on))
-            self.plain(fact, row, value["value"], (programme, value.get("income_year") or NO_YEAR))
+            key = (programme, value.get("income_year") or NO_YEAR)
+            if "value" in value:
+                self.plain(fact, row, value["value"], key)
+            else:
+                self.ranges[(fact.path, key)].append((row, value.get("at_least"), value.get("at_most")))
         else:
             for name, part in value.items():
                 self.fact(fact, row, part, name)
@@ -135,13 +152,29 @@ def store(households: Iterable[Any], catalogue: FactCatalogue) -> Stored:
     )
     sizes = {kind: part.size for kind, part in people.items()}
     stated: dict[str, dict[StatedKey, Column]] = defaultdict(dict)
-    for (path, key), (rows, values) in gathering.values.items():
+    for path, key in sorted({*gathering.values, *gathering.ranges}):
         fact = catalogue[path]
-        stated[path][key] = Column.sparse(sizes[fact.owner], rows, _encode(fact, values), DTYPES[fact.type])
+        rows, values = gathering.values.get((path, key), ([], []))
+        column = Column.sparse(sizes[fact.owner], rows, _encode(fact, values), DTYPES[fact.type])
+        stated[path][key] = _with_ranges(column, gathering.ranges.get((path, key), ()))
     answers = {
-        key: Column.sparse(sizes[key[0]], rows, values, np.int8) for key, (rows, values) in gathering.answers.items()
+        key: Column.sparse(sizes[key[0]], rows, values, np.int64 if key[1] == PAID_ELSEWHERE else np.int8)
+        for key, (rows, values) in gathering.answers.items()
     }
     return Stored(catalogue, ids, people, dict(stated), answers, table, dict(gathering.declined), gathering.provenance)
+
+
+def _with_ranges(column: Column, ranges: Iterable[tuple[int, int | None, int | None]]) -> Column:
+    stated = list(ranges)
+    if not stated:
+        return column
+    bounds = Ranges.nothing(len(column.values))
+    for row, low, high in stated:
+        if low is not None:
+            bounds.low[row] = low
+        if high is not None:
+            bounds.high[row] = high
+    return Column.of(column.values, column.known, bounds)
 
 
 def _encode(fact: Fact, values: list[Any]) -> list[Any]:

@@ -20,17 +20,47 @@ DTYPES = {"bool": np.int8, "choice": np.int32, "date": np.int32, "int": np.int64
 
 
 @dataclass(frozen=True)
+class Ranges:
+    """What is known of numbers whose value is not: they lie from ``low`` to ``high``, both included."""
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+
+    @classmethod
+    def nothing(cls, size: int) -> Ranges:
+        """Ranges that say nothing."""
+        whole = np.iinfo(np.int64)
+        return cls(np.full(size, whole.min, dtype=np.int64), np.full(size, whole.max, dtype=np.int64))
+
+    @property
+    def stated(self) -> NDArray[np.bool_]:
+        """True where a range says something."""
+        whole = np.iinfo(np.int64)
+        return np.asarray((self.low > whole.min) | (self.high < whole.max))
+
+    def take(self, rows: Rows) -> Ranges:
+        """The ranges at some rows."""
+        return Ranges(self.low[rows], self.high[rows])
+
+
+@dataclass(frozen=True)
 class Column:
-    """One value per row; where ``known`` is False the value means nothing. ``all_known`` spares the mask."""
+    """One value per row; where ``known`` is False the value means nothing. ``all_known`` spares the mask.
+
+    ``bounds`` say between which numbers a value lies that is not known exactly; None where nobody stated any.
+    """
 
     values: NDArray[Any]
     known: NDArray[np.bool_]
     all_known: bool
+    bounds: Ranges | None = None
 
     @classmethod
-    def of(cls, values: NDArray[Any], known: NDArray[np.bool_]) -> Column:
-        """A column with its summary worked out."""
-        return cls(values, known, bool(known.all()))
+    def of(cls, values: NDArray[Any], known: NDArray[np.bool_], bounds: Ranges | None = None) -> Column:
+        """A column with its summary worked out; bounds that no unknown row has are left out."""
+        all_known = bool(known.all())
+        kept = None if all_known or bounds is None or not (bounds.stated & ~known).any() else bounds
+        return cls(values, known, all_known, kept)
 
     @classmethod
     def unknown(cls, size: int, dtype: Any = np.int64) -> Column:
@@ -50,7 +80,39 @@ class Column:
         """The column at some rows."""
         if self.all_known:
             return Column(self.values[rows], np.ones(len(rows), dtype=np.bool_), True)
-        return Column.of(self.values[rows], self.known[rows])
+        return Column.of(self.values[rows], self.known[rows], None if self.bounds is None else self.bounds.take(rows))
+
+    def over(self, below: Column) -> Column:
+        """This column where it says anything, a range included, else the one below."""
+        says = self.known if self.bounds is None else self.known | self.bounds.stated
+        values, known = np.where(says, self.values, below.values), np.where(says, self.known, below.known)
+        if self.bounds is None and below.bounds is None:
+            return Column.of(values, known)
+        upper, lower = (part.bounds or Ranges.nothing(len(values)) for part in (self, below))
+        low, high = np.where(says, upper.low, lower.low), np.where(says, upper.high, lower.high)
+        return Column.of(values, known, Ranges(low, high))
+
+    def where(self, rows: NDArray[np.bool_]) -> Column:
+        """The column at the rows of a mask; nothing is known elsewhere."""
+        if self.bounds is None:
+            return Column.of(self.values, self.known & rows)
+        nothing = Ranges.nothing(len(self.values))
+        low, high = np.where(rows, self.bounds.low, nothing.low), np.where(rows, self.bounds.high, nothing.high)
+        return Column.of(self.values, self.known & rows, Ranges(low, high))
+
+    def settled(self, verdicts: Verdicts, low: Any, high: Any) -> Verdicts:
+        """The verdicts of "from low to high", decided as well where a stated range lies wholly inside or outside."""
+        if self.bounds is None:
+            return verdicts
+        inside, outside = np.ones(len(self.values), dtype=np.bool_), np.zeros(len(self.values), dtype=np.bool_)
+        if low is not None:
+            inside &= self.bounds.low >= low
+            outside |= self.bounds.high < low
+        if high is not None:
+            inside &= self.bounds.high <= high
+            outside |= self.bounds.low > high
+        decided = np.where(inside, np.int8(YES), np.where(outside, np.int8(NO), np.int8(UNKNOWN)))
+        return np.where(self.known, verdicts, decided)
 
     def judge(self, holds: NDArray[np.bool_]) -> Verdicts:
         """The verdicts of a comparison: unknown where the value is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 from collections.abc import Callable
@@ -20,7 +21,16 @@ from app.rules.documents import DocumentError, Problem
 from app.rules.facts import DERIVED_FACTS, Fact, FactCatalogue
 from app.rules.nodes import Between, Compared, Equals, Group, LimitTable, Negation, Node, Open, Season, Window
 from app.rules.parameters import Parameter, Parameters
-from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
+from app.rules.people_nodes import (
+    Answered,
+    DatedLimit,
+    LivedOn,
+    Quantifier,
+    Ranked,
+    Resided,
+    ResidedSince,
+    Totalled,
+)
 
 ROWS_OF_A_TABLE = 64
 """Rows a table is written out to; a household with more dependants than that is unknown."""
@@ -170,21 +180,28 @@ class Compiler:
         return Equals(own, path, source, _key(own, source), fact.path, tuple(wanted))
 
     def _limit(self, source: Any, fact: Fact, scope: str, path: str, word: str, reference: Any) -> Node:
-        parameter = self.parameter(reference, path)
         own = _natural(scope, fact.path)
+        if reference.by is not None:
+            own = scope if _natural(scope, reference.by) == scope else own
+        tables = self.limit(reference, fact, scope, path, word)
+        key = _key(own, source, word)
+        return Compared(own, path.rpartition(".")[0], source, key, fact.path, reference.by, word, tables)
+
+    def limit(self, reference: Any, fact: Fact, scope: str, path: str, word: str) -> tuple[LimitTable, ...]:
+        """A parameter's periods as the whole numbers that just hold: over 100 is 101 or more."""
+        parameter = self.parameter(reference, path)
         if reference.by is not None:
             self.fact(reference.by, f"{path}.by", "int")
             self.readable(reference.by, scope, f"{path}.by")
-            own = scope if _natural(scope, reference.by) == scope else own
+        if fact.type != parameter.unit:
+            raise self.fail(path, f"{parameter.id} in {parameter.unit}", f"a parameter in {fact.type}, like {fact.path}")
         whole: Callable[[Fraction], int] = {
             "at_least": math.ceil,
             "over": lambda limit: math.floor(limit) + 1,
             "at_most": math.floor,
             "under": lambda limit: math.ceil(limit) - 1,
         }[word]
-        tables = write_out(parameter, whole)
-        key = _key(own, source, word)
-        return Compared(own, path.rpartition(".")[0], source, key, fact.path, reference.by, word, tables)
+        return write_out(parameter, whole)
 
     def parameter(self, reference: Any, path: str) -> Parameter:
         """The parameter a reference names, with its table used by number or its value without."""
@@ -206,7 +223,9 @@ class Compiler:
     def _within(self, source: Any, scope: str, path: str) -> Node:
         self.fact(source.within, f"{path}.within", "date")
         own = _natural(scope, source.within)
-        opens = None if source.from_ is None else opening(source.from_, source.from_reckoning)
+        opens = (
+            None if source.from_ is None else opening(source.from_, source.from_reckoning, source.from_start_of)
+        )
         closes = None if source.until is None else closing(source.until, source.until_reckoning, source.until_end_of)
         return Window(own, path, source, _key(own, source), source.within, opens, closes)
 
@@ -231,19 +250,67 @@ class Compiler:
         return Open("household", path, source, "judgement")
 
     def _resided(self, source: Any, scope: str, path: str) -> Node:
-        if source.by is not None:
-            self.fact(source.by, f"{path}.by", "date")
-            self.readable(source.by, scope, f"{path}.by")
-        area = source.area or self.area
-        return Resided(scope, path, source, f"{_key(scope, source)} {area}", area, source.by, source.resided)
+        common = self._stay(source, source.by, scope, path, "by")
+        return Resided(**common, span=source.resided)
+
+    def _resided_since(self, source: Any, scope: str, path: str) -> Node:
+        return ResidedSince(**self._stay(source, source.resided_since, scope, path, "resided_since"))
 
     def _resident_on(self, source: Any, scope: str, path: str) -> Node:
-        date = None if source.resident_on == "month_start" else source.resident_on
-        if date is not None:
-            self.fact(date, f"{path}.resident_on", "date")
-            self.readable(date, scope, f"{path}.resident_on")
+        date = None if source.resident_on in ("month_start", "today") else source.resident_on
+        edge = None
+        if source.after is not None or source.start_of is not None:
+            edge = opening(source.after or Span(), from_start_of=source.start_of)
+        common = self._stay(source, date, scope, path, "resident_on")
+        return LivedOn(**common, edge=edge, month_start=source.resident_on == "month_start")
+
+    def _stay(self, source: Any, date: str | None, scope: str, path: str, word: str) -> dict[str, Any]:
+        """What every test of residence has: whose rows, where, and the date fact or the fixed day."""
+        own = scope if source.whose is None else "household"
         area = source.area or self.area
-        return LivedOn(scope, path, source, f"{_key(scope, source)} {area}", area, date)
+        fixed = None
+        if date is not None and date[0].isdigit():
+            fixed, date = self._fixed(date, f"{path}.{word}"), None
+        if date is not None:
+            self.fact(date, f"{path}.{word}", "date")
+            self.readable(date, own, f"{path}.{word}")
+        return {
+            "scope": own,
+            "path": path,
+            "source": source,
+            "key": f"{_key(own, source)} {area}",
+            "area": area,
+            "date_fact": date,
+            "fixed": fixed,
+            "whose": source.whose,
+        }
+
+    def _fixed(self, text: str, path: str) -> int:
+        try:
+            return number_of(dt.date.fromisoformat(text))
+        except ValueError:
+            raise self.fail(path, repr(text), "a date such as 2026-05-01") from None
+
+    def _total(self, source: Any, scope: str, path: str) -> Node:
+        facts = [self.fact(fact, f"{path}.total", "int", "yen") for fact in source.total]
+        if len({fact.type for fact in facts}) > 1:
+            raise self.fail(f"{path}.total", "yen and other numbers together", "facts of one type")
+        for fact in facts:
+            if (fact.at_least or 0) < 0:
+                raise self.fail(f"{path}.total", f"{fact.path}, which may be below zero", "a fact that is never negative")
+        literals = {word: bound for word in _BOUNDS if isinstance(bound := getattr(source, word), int)}
+        nodes: list[Node] = []
+        if literals:
+            low, high = _whole_bounds(literals)
+            key = _key("household", source, "literals")
+            nodes.append(Totalled("household", path, source, key, source.total, low, high))
+        for word in _BOUNDS:
+            if isinstance(reference := getattr(source, word), criteria.ParameterRef):
+                place = f"{path}.{word}"
+                limit = DatedLimit(word, reference.by, self.limit(reference, facts[0], "household", place, word))
+                key = _key("household", source, word)
+                nodes.append(Totalled("household", path, source, key, source.total, limit=limit))
+        return nodes[0] if len(nodes) == 1 else Group("household", path, source, _key("household", source), tuple(nodes))
 
     def _answered(self, source: Any, scope: str, path: str) -> Node:
         question = "receives" if isinstance(source, criteria.Receives) else "received_elsewhere"
@@ -259,7 +326,9 @@ _LEAVES: dict[type, Callable[[Compiler, Any, str, str], Node]] = {
     criteria.EachYear: Compiler._each_year,
     criteria.Judgement: Compiler._judgement,
     criteria.Resided: Compiler._resided,
+    criteria.ResidedSince: Compiler._resided_since,
     criteria.ResidentOn: Compiler._resident_on,
+    criteria.Total: Compiler._total,
     criteria.Receives: Compiler._answered,
     criteria.ReceivedElsewhere: Compiler._answered,
     criteria.Rank: Compiler._rank,

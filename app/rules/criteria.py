@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, T
 from pydantic import Discriminator, Field, PlainSerializer, SerializationInfo, Tag, TypeAdapter, model_validator
 from typing_extensions import TypeAliasType
 
-from app.rules.documents import Document
+from app.rules.documents import Document, Whole
 from app.rules.facts import Owner
 from app.rules.leaves import (
     EachYear,
@@ -26,7 +26,9 @@ from app.rules.leaves import (
     ReceivedElsewhere,
     Receives,
     Resided,
+    ResidedSince,
     ResidentOn,
+    Total,
     Within,
 )
 
@@ -49,9 +51,11 @@ __all__ = [
     "ReceivedElsewhere",
     "Receives",
     "Resided",
+    "ResidedSince",
     "ResidentOn",
     "Scope",
     "Some",
+    "Total",
     "Within",
     "mark_scope",
 ]
@@ -87,9 +91,9 @@ class Rank(Document):
 
     rank: Literal["child"]
     among: ChildCriteria | None = None
-    at_least: Annotated[int | None, Field(ge=1)] = None
-    at_most: Annotated[int | None, Field(ge=1)] = None
-    is_: Annotated[int | None, Field(alias="is", ge=1)] = None
+    at_least: Annotated[Whole | None, Field(ge=1)] = None
+    at_most: Annotated[Whole | None, Field(ge=1)] = None
+    is_: Annotated[Whole | None, Field(alias="is", ge=1)] = None
 
     @model_validator(mode="after")
     def _one_bound(self) -> Rank:
@@ -116,9 +120,9 @@ class Count(Document, Generic[Kind, Inner]):
 
     count: Kind
     where: Inner | None = None
-    at_least: Annotated[int | None, Field(ge=0)] = None
-    at_most: Annotated[int | None, Field(ge=0)] = None
-    is_: Annotated[int | None, Field(alias="is", ge=0)] = None
+    at_least: Annotated[Whole | None, Field(ge=0)] = None
+    at_most: Annotated[Whole | None, Field(ge=0)] = None
+    is_: Annotated[Whole | None, Field(alias="is", ge=0)] = None
 
     @model_validator(mode="after")
     def _one_bound(self) -> Count[Kind, Inner]:
@@ -141,7 +145,9 @@ LEAVES = (
     "on",
     "each_year",
     "rank",
+    "total",
     "resided",
+    "resided_since",
     "resident_on",
     "receives",
     "received_elsewhere",
@@ -192,7 +198,9 @@ def _union(inner: Any, path: Any, *more: Any) -> Any:
         Annotated[FiscalYearEnd[path], Tag("<fiscal_year_end>")],
         Annotated[On, Tag("<on>")],
         Annotated[EachYear, Tag("<each_year>")],
+        Annotated[Total, Tag("<total>")],
         Annotated[Resided, Tag("<resided>")],
+        Annotated[ResidedSince, Tag("<resided_since>")],
         Annotated[ResidentOn, Tag("<resident_on>")],
         Annotated[Receives, Tag("<receives>")],
         Annotated[ReceivedElsewhere, Tag("<received_elsewhere>")],

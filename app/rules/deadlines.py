@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calendar.day_counting import period_ends
-from app.calendar.day_numbers import UNKNOWN, Days, as_days, date_of, end_of_month, months_of, number_of
+from app.calendar.day_numbers import UNKNOWN, Days, as_days, date_of, end_of_month, month_starts, months_of, number_of
 from app.calendar.fiscal_year import fiscal_year_ends
 from app.calendar.holidays import LAST_YEAR
 from app.calendar.legal_age import corresponding_days
@@ -77,6 +77,8 @@ def _one(deadline: Deadline, when: Any, reading: Reading, scope: str, today: Day
         legal = _next_each_year(deadline.each_year, today)
     else:
         anchor = anchor_days(deadline.anchor, reading, scope, today)
+        if deadline.after is not None:
+            anchor = Column(corresponding_days(anchor.values, deadline.after), anchor.known, anchor.all_known)
         legal = _counted(deadline, anchor.values)
     known = anchor.known & (legal > _LOWEST) & (legal < _HIGHEST) & (anchor.values > _LOWEST)
     safe, safe_anchor = np.where(known, legal, _LOWEST), np.where(known, anchor.values, _LOWEST)
@@ -88,19 +90,27 @@ def _one(deadline: Deadline, when: Any, reading: Reading, scope: str, today: Day
 def _counted(deadline: Deadline, anchors: Days) -> Days:
     if deadline.within is not None:
         return period_ends(anchors, deadline.within, deadline.first_day)
+    if deadline.end_of is None:
+        return anchors
     return end_of_month(anchors) if deadline.end_of == "month" else fiscal_year_ends(anchors)
 
 
 def _next_each_year(month_day: tuple[int, int], today: Days) -> Days:
-    years = months_of(today) // 12 + 1970
-    days = np.asarray([number_of(_date(int(year), month_day)) for year in years], dtype=np.int32)
-    following = np.asarray([number_of(_date(int(year) + 1, month_day)) for year in years], dtype=np.int32)
+    years = months_of(today) // 12
+    days, following = (_in_year(years + step, month_day) for step in (0, 1))
     return as_days(np.where(days >= today, days, following))
 
 
-def _date(year: int, month_day: tuple[int, int]) -> Any:
-    first = date_of(0).replace(year=year, month=month_day[0])
-    return date_of(min(number_of(first) + month_day[1] - 1, int(end_of_month(number_of(first)))))
+def _last_each_year(month_day: tuple[int, int], today: Days) -> Days:
+    years = months_of(today) // 12
+    days, before = (_in_year(years + step, month_day) for step in (0, -1))
+    return as_days(np.where(days <= today, days, before))
+
+
+def _in_year(years: NDArray[np.int64], month_day: tuple[int, int]) -> Days:
+    """A day of the year in each year, counted from 1970; 29 February is the 28th where there is none."""
+    first = month_starts(years * 12 + month_day[0] - 1)
+    return as_days(np.minimum(first + np.int32(month_day[1] - 1), end_of_month(first)))
 
 
 def _office(deadline: Deadline, legal: Days, anchors: Days) -> tuple[Days, Days]:
@@ -152,13 +162,23 @@ def next_deadlines(rule: CompiledRule, reading: Reading, today: Days) -> NextDea
     )
 
 
-def opening_days(opening: Opening | None, reading: Reading, scope: str, today: Days) -> Column:
-    """The first day on which each row can apply; unknown where the rule does not say."""
+def opening_days(
+    opening: Opening | None, reading: Reading, scope: str, today: Days, upcoming: NextDeadline | None = None
+) -> Column:
+    """The first day on which each row can apply; unknown where the rule does not say.
+
+    A yearly season opens before the ``upcoming`` deadline; without one, before today.
+    """
     if opening is None:
         return Column.unknown(len(today), np.int32)
     if opening.on is not None:
         return Column(
             np.full(today.shape, number_of(opening.on), dtype=np.int32), np.ones(today.shape, dtype=np.bool_), True
+        )
+    if opening.each_year is not None:
+        closes = today if upcoming is None else np.where(upcoming.position >= 0, upcoming.counted_on, today)
+        return Column(
+            _last_each_year(opening.each_year, as_days(closes)), np.ones(today.shape, dtype=np.bool_), True
         )
     anchor = anchor_days(opening.anchor, reading, scope, today)
     days = anchor.values if opening.after is None else corresponding_days(anchor.values, opening.after)

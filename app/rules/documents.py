@@ -109,6 +109,18 @@ def _read_month_day(value: Any) -> tuple[int, int]:
     return month, day
 
 
+def _read_whole(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"found {value!r}; expected a whole number")
+    return value
+
+
+def _read_literal(value: Any) -> Any:
+    if not isinstance(value, bool | int | str):
+        raise ValueError(f"found {value!r}; expected true, false, a whole number or a text")
+    return value
+
+
 def _read_date(value: Any) -> dt.date:
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return value
@@ -136,6 +148,13 @@ MonthDay = Annotated[
 
 Day = Annotated[dt.date, BeforeValidator(_read_date)]
 """A calendar date; nothing else (no numbers, no instants) is taken for one."""
+
+
+Whole = Annotated[int, BeforeValidator(_read_whole)]
+"""A whole number; no decimal and no true or false is taken for one."""
+
+Literals = Annotated[bool | int | str, BeforeValidator(_read_literal)]
+"""A value that a fact may have in a document."""
 
 
 class Text(Document):

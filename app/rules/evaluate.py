@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,11 @@ class CompiledRule:
         return tuple(walk(self.whole))
 
     @cached_property
+    def memory(self) -> dict[Any, Any]:
+        """What ``outlines`` has worked out about rows that look alike; every entry may be forgotten at any time."""
+        return {}
+
+    @cached_property
     def reads(self) -> frozenset[str]:
         """Paths of all facts the verdict and the amount depend on."""
         conditions = [node for case in self.cases if case.when is not None for node in walk(case.when)]
@@ -151,8 +157,9 @@ def compile_rule(
 def _area(rule: Rule, except_in: tuple[str, ...]) -> Everywhere | None:
     if rule.municipality == NATIONAL and not except_in:
         return None
-    key = f"area {rule.municipality} {except_in}"
-    return Everywhere("household", "municipality", None, key, rule.municipality, except_in)
+    left_within = None if rule.reaches is None else rule.reaches.left_within
+    key = f"area {rule.municipality} {except_in} {left_within}"
+    return Everywhere("household", "municipality", None, key, rule.municipality, except_in, left_within)
 
 
 def _contradictions(compiler: Compiler, rule: Rule) -> Iterator[Uncontradicted]:

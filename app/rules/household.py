@@ -20,7 +20,9 @@ from app.rules.my_number import holds_my_number
 ATTRIBUTES = {"child.birth_date", "guardian.birth_date", "co_resident.birth_date", "pregnancy.due_date"}
 """Facts that stand beside ``id``, not under ``facts``."""
 
-_STATED_KEYS = {"value", "income_year", "source", "recorded_on"}
+STATED_KEYS = frozenset({"value", "at_least", "at_most"})
+"""A mapping with one of these states a fact; any other mapping holds one statement for each programme id."""
+_AROUND_KEYS = {"income_year", "source", "recorded_on"}
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
@@ -39,12 +41,27 @@ KnownDay = Annotated[dt.date | Literal["declined"] | None, PlainValidator(_read_
 Answer = bool | Literal["declined"] | None
 
 
+def _read_received(value: Any) -> Any:
+    whole = isinstance(value, int) and 0 <= value <= 10**9
+    if whole or value is None or value == DECLINED:
+        return value
+    raise ValueError(f"found {value!r}; expected true, false, the yen that were paid, null or declined")
+
+
+Received = Annotated[bool | int | Literal["declined"] | None, PlainValidator(_read_received)]
+"""Yes or no, or how many yen another municipality paid (0 is no)."""
+
+
 class _Owner(Document):
-    """Whoever facts belong to; ``receives`` and ``received_elsewhere`` are answers by programme id or ``CODE/id``."""
+    """Whoever facts belong to.
+
+    ``receives`` and ``received_elsewhere`` are answers by programme id or ``CODE/id``; of what was received elsewhere
+    the yen may be stated in place of yes.
+    """
 
     facts: dict[str, Any] = Field(default_factory=dict)
     receives: dict[str, Answer] = Field(default_factory=dict)
-    received_elsewhere: dict[str, Answer] = Field(default_factory=dict)
+    received_elsewhere: dict[str, Received] = Field(default_factory=dict)
 
     _kind = "household"
 
@@ -70,10 +87,13 @@ def _read_fact(known: Mapping[str, Fact], name: str, value: Any) -> Any:
 
 
 def _read_stated(fact: Fact, value: Any) -> Any:
-    """A bare value, {value, income_year, source, recorded_on}, a list of those, or any of these per programme id."""
+    """A bare value, {value | at_least, at_most, income_year, source, recorded_on}, a list of those, or these by programme.
+
+    ``at_least``/``at_most`` state a range where the exact number is not known.
+    """
     if isinstance(value, list | tuple):
         return [_read_one(fact, position, part) for position, part in enumerate(value)]
-    if not isinstance(value, Mapping) or "value" in value:
+    if not isinstance(value, Mapping) or not STATED_KEYS.isdisjoint(value):
         return _read_one(fact, None, value)
     stated = {}
     for programme, part in value.items():
@@ -91,18 +111,34 @@ def _read_one(fact: Fact, position: int | None, value: Any) -> Any:
             return fact.read(value)
         except Place as problem:
             raise Place(place, problem.found, problem.expected) from None
-    unknown = set(value) - _STATED_KEYS
+    if STATED_KEYS.isdisjoint(value):
+        raise Place(place, value, "value, or at_least and/or at_most")
+    allowed = _AROUND_KEYS | ({"value"} if "value" in value else {"at_least", "at_most"})
+    unknown = set(value) - allowed
     if unknown:
-        raise Place((*place, str(min(unknown, key=str))), "this key", f"only {', '.join(sorted(_STATED_KEYS))}")
+        raise Place((*place, str(min(unknown, key=str))), "this key", f"only {', '.join(sorted(allowed))}")
     year = value.get("income_year")
     if year is not None and (isinstance(year, bool) or not isinstance(year, int) or not 1990 <= year <= 2199):
         raise Place((*place, "income_year"), year, "a calendar year such as 2025")
     if year is not None and fact.type == "date":
         raise Place((*place, "income_year"), year, f"no income_year: {fact.path} is a date")
-    try:
-        return {**value, "value": fact.read(value["value"])}
-    except Place as problem:
-        raise Place((*place, "value"), problem.found, problem.expected) from None
+    return {**value, **_read_range(fact, place, value)}
+
+
+def _read_range(fact: Fact, place: tuple[str | int, ...], value: Mapping[str, Any]) -> dict[str, Any]:
+    """The stated value, or the ends of the stated range."""
+    read = {}
+    for name in (name for name in ("value", "at_least", "at_most") if name in value):
+        if name != "value" and fact.type not in ("int", "yen"):
+            raise Place((*place, name), "a range", f"value: {fact.path} is no number")
+        try:
+            read[name] = fact.read(value[name])
+        except Place as problem:
+            raise Place((*place, name), problem.found, problem.expected) from None
+    low, high = read.get("at_least"), read.get("at_most")
+    if DECLINED in (low, high) or (isinstance(low, int) and isinstance(high, int) and high < low):
+        raise Place((*place, "at_most"), high, f"a whole number from {low} on")
+    return read
 
 
 class Guardian(_Owner):

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from app.rules import amounts
 from app.rules.columns import NO, UNKNOWN, YES, Column
 from app.rules.compiling import Compiler, write_out
-from app.rules.criteria import ParameterRef
+from app.rules.criteria import ParameterRef, Total
 from app.rules.nodes import LimitTable, Node, limits, table_edges
 from app.rules.parameters import Beyond
-from app.rules.people_nodes import people_verdicts
+from app.rules.people_nodes import Totalled, paid_elsewhere, people_verdicts
 from app.rules.reading import Reading
 
 _SAFE = 2**62
@@ -29,6 +29,15 @@ class Exact:
     numerators: NDArray[Any]
     denominator: int
     known: NDArray[np.bool_]
+
+    @classmethod
+    def of_column(cls, column: Column, assumed: Fraction | None) -> Exact:
+        """Whole numbers; where they are unknown, an assumed one."""
+        if assumed is None:
+            return cls(column.values, 1, column.known)
+        values = multiplied(column.values, assumed.denominator)
+        numerators = np.where(column.known, values, np.asarray(assumed.numerator, dtype=values.dtype))
+        return cls(numerators, assumed.denominator, np.ones(len(column.known), dtype=np.bool_))
 
     def scaled(self, denominator: int) -> NDArray[Any]:
         """The numerators over a multiple of the denominator."""
@@ -64,11 +73,13 @@ class TermNode:
     tables: tuple[LimitTable, ...] = ()
     denominator: int = 1
     where: Node | None = None
+    total: Totalled | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Paths of all facts in the term."""
         own = () if self.fact is None else (self.fact,)
+        own = own if self.total is None else self.total.facts
         return own + tuple(path for part in self.inner for path in part.reads)
 
     def changes(self, first: int, last: int) -> set[int]:
@@ -94,6 +105,12 @@ class TermNode:
             return Exact(column.values.astype(np.int64), 1, column.known)
         if isinstance(self.source, amounts.CountTerm):
             return self._count(reading, scope)
+        if self.total is not None:
+            least, most = self.total.sums(reading)
+            return Exact(reading.moment.lift(least, scope), 1, reading.moment.lift(least == most, scope))
+        if isinstance(self.source, amounts.PaidElsewhere):
+            paid = paid_elsewhere(self.source.paid_elsewhere, reading, scope)
+            return Exact.of_column(paid, self.source.assumed)
         return self._combined([part.evaluate(reading, scope) for part in self.inner])
 
     def _count(self, reading: Reading, scope: str) -> Exact:
@@ -159,6 +176,12 @@ def compile_term(compiler: Compiler, source: Any, scope: str, path: str) -> Term
     if isinstance(source, amounts.CountTerm):
         where = None if source.where is None else compiler.node(source.where, "child", f"{path}.where")
         return TermNode(source, path, where=where)
+    if isinstance(source, amounts.TotalTerm):
+        node = compiler.node(Total(total=source.total, at_least=0), scope, path)
+        assert isinstance(node, Totalled)
+        return TermNode(source, path, total=node)
+    if isinstance(source, amounts.PaidElsewhere):
+        return TermNode(source, path)
     word = next(key for key in ("add", "subtract", "multiply", "min", "max", "round") if hasattr(source, key))
     found = getattr(source, word)
     parts = found if isinstance(found, tuple) else (found,)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from app.calendar.day_numbers import Days, as_days
+from app.calendar.legal_age import corresponding_days
+from app.calendar.spans import Span
 from app.calendar.windows import Edge
 from app.rules.columns import NO, UNKNOWN, YES, Column, Rows, Verdicts
 from app.rules.reading import Moment, Reading
@@ -189,11 +191,15 @@ class Between(Leaf):
     def judge(self, reading: Reading) -> Verdicts:
         column = reading.at(self.fact, self.scope)
         if self.low is None:
-            return column.judge(column.values <= self.high)
-        holds = column.values >= self.low
-        if self.high is not None:
-            holds &= column.values <= self.high
-        return column.judge(holds)
+            verdicts = column.judge(column.values <= self.high)
+        else:
+            holds = column.values >= self.low
+            if self.high is not None:
+                holds &= column.values <= self.high
+            verdicts = column.judge(holds)
+        if column.bounds is None:
+            return verdicts
+        return column.settled(verdicts, self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,11 +316,15 @@ class Compared(Leaf):
     def judge(self, reading: Reading) -> Verdicts:
         column = reading.at(self.fact, self.scope)
         limit = limits(self.tables, self.by, reading, self.scope)
-        holds = column.values >= limit.values if self.word in ("at_least", "over") else column.values <= limit.values
+        lower = self.word in ("at_least", "over")
+        holds = column.values >= limit.values if lower else column.values <= limit.values
         if column.all_known and limit.all_known:
             return column.judge(holds)
-        known = column.known & limit.known
-        return Column(column.values, known, False).judge(np.asarray(holds))
+        verdicts = Column(column.values, column.known & limit.known, False).judge(np.asarray(holds))
+        if column.bounds is None:
+            return verdicts
+        ends = (limit.values, None) if lower else (None, limit.values)
+        return np.where(limit.known, column.settled(verdicts, *ends), verdicts)
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
@@ -361,15 +371,22 @@ def limits(tables: Sequence[LimitTable], by: str | None, reading: Reading, scope
 class Everywhere(Leaf):
     """The household lives in the programme's area on the day (geography, not criteria).
 
-    ``except_in`` are municipalities whose own programme takes the place of this one.
+    ``except_in`` are municipalities whose own programme takes the place of this one. Households that left the area less
+    than ``left_within`` ago count as living there: the criteria judge them.
     """
 
     area: str
     except_in: tuple[str, ...] = ()
+    left_within: Span | None = None
 
     @override
     def judge(self, reading: Reading) -> Verdicts:
         covered = reading.moment.covered(self.area)
+        if self.left_within is not None:
+            sets = reading.population.people["household"].residence_sets
+            days = np.broadcast_to(reading.moment.days, sets.shape)
+            left = reading.population.residence.left_on(sets, days, self.area)
+            covered = np.where(days < corresponding_days(left, self.left_within), np.int8(YES), covered)
         if not self.except_in:
             return covered
         codes = reading.moment.codes()
@@ -378,8 +395,12 @@ class Everywhere(Leaf):
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         sets, days = reading.population.residence.change_days()
-        mine = (sets < reading.population.size) & (first < days) & (days <= last)
-        yield sets[mine], days[mine]
+        mine = sets < reading.population.size
+        spans = [Span()] if self.left_within is None else [Span(), self.left_within]
+        for span in spans:
+            edges = corresponding_days(days, span)
+            inside = mine & (first < edges) & (edges <= last)
+            yield sets[inside], edges[inside]
 
 
 def bounded(sure: NDArray[np.int64], possible: NDArray[np.int64], low: int | None, high: int | None) -> Verdicts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +12,17 @@ from typing_extensions import override
 from app.calendar.day_numbers import Days, as_days, first_of_month, month_starts, months_of
 from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
-from app.rules.columns import NO, UNKNOWN, YES, Rows, Verdicts
-from app.rules.nodes import Candidates, Leaf, Node, bounded
+from app.calendar.windows import Edge
+from app.rules.building import PAID_ELSEWHERE
+from app.rules.columns import NO, UNKNOWN, YES, Column, Ranges, Rows, Verdicts
+from app.rules.nodes import Candidates, Leaf, LimitTable, Node, bounded, everybody, limits, table_edges
 from app.rules.reading import Reading
 from app.rules.residence import lived_in
 
 ENDLESS = np.int64(2**31)
 """How many people a list that was left out might hold."""
+BOUNDLESS = np.int64(2**62)
+"""A sum of which the most is open."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,106 +126,244 @@ class Answered(Leaf):
         return verdicts
 
 
+def paid_elsewhere(programme: str, reading: Reading, scope: str) -> Column:
+    """The yen other municipalities paid of a programme, by row: the person's own answer, else the household's."""
+    population, programme = reading.population, programme.rsplit("/", 1)[-1]
+    household = population.answers("household", PAID_ELSEWHERE, programme)
+    own = population.answers(scope, PAID_ELSEWHERE, programme)
+    paid = Column.unknown(population.people[scope].size)
+    for column in (household.take(population.people[scope].household) if household else None, own):
+        paid = paid if column is None else column.over(paid)
+    return paid
+
+
+@dataclass(frozen=True)
+class DatedLimit:
+    """A parameter as a limit: ``word`` is at_least, over, at_most or under, ``by`` the fact that chooses the row."""
+
+    word: str
+    by: str | None
+    tables: tuple[LimitTable, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Totalled(Leaf):
+    """The sum of facts over all people they belong to lies between two numbers, or on one side of dated limits."""
+
+    facts: tuple[str, ...]
+    low: int | None = None
+    high: int | None = None
+    limit: DatedLimit | None = None
+
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return self.facts if self.limit is None or self.limit.by is None else (*self.facts, self.limit.by)
+
+    @override
+    def judge(self, reading: Reading) -> Verdicts:
+        sure, possible = self.sums(reading)
+        if self.limit is None:
+            return bounded(sure, possible, self.low, self.high)
+        limit = limits(self.limit.tables, self.limit.by, reading, "household")
+        lower = self.limit.word in ("at_least", "over")
+        inside = sure >= limit.values if lower else possible <= limit.values
+        outside = possible < limit.values if lower else sure > limit.values
+        verdicts = np.where(inside, np.int8(YES), np.where(outside, np.int8(NO), np.int8(UNKNOWN)))
+        return np.where(limit.known, verdicts, np.int8(UNKNOWN))
+
+    def sums(self, reading: Reading) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The least and the most that each household's total may be; BOUNDLESS where the most is open."""
+        least = np.zeros(reading.population.size, dtype=np.int64)
+        most = np.zeros(reading.population.size, dtype=np.int64)
+        for fact in self.facts:
+            people, column = reading.population.people[fact.split(".", 1)[0]], reading.column(fact)
+            ranges = column.bounds or Ranges.nothing(people.size)
+            low = np.where(column.known, column.values, np.maximum(ranges.low, 0))
+            high = np.where(column.known, column.values, ranges.high)
+            open_end = high > BOUNDLESS
+            least += people.sums(low)
+            most += people.sums(np.where(open_end, 0, high))
+            most[(people.sums(open_end) > 0) | ~people.listed] = BOUNDLESS
+        return least, np.minimum(most, BOUNDLESS)
+
+    @override
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        if self.limit is not None:
+            yield everybody(reading.moment, table_edges(self.limit.tables, first, last))
+
+
 @dataclass(frozen=True, eq=False)
 class Stay(Leaf):
-    """Where people lived on a day of their own: a date fact, or (``date_fact`` None) a day that follows from today."""
+    """Where people lived on a day: a date fact, a fixed day, or (neither) a day that follows from today.
+
+    ``edge`` moves a date on (a span after it, the first of its month). ``whose`` is the kind of person asked about where
+    it is not the row itself: household, or the claiming guardian.
+    """
 
     area: str
-    date_fact: str | None
+    date_fact: str | None = None
+    fixed: int | None = None
+    edge: Edge | None = None
+    whose: str | None = None
 
     @property
     @override
     def reads(self) -> tuple[str, ...]:
         return () if self.date_fact is None else (self.date_fact,)
 
+    @property
+    def from_today(self) -> bool:
+        """True where the day asked about moves with the day of asking."""
+        return self.date_fact is None and self.fixed is None
+
     def days(self, reading: Reading) -> Days:
         """The day for each row of the scope."""
-        if self.date_fact is not None:
-            return reading.at(self.date_fact, self.scope).values
         size = reading.population.people[self.scope].size
-        return np.broadcast_to(self.day(reading.moment.days_of(self.scope)), (size,))
+        if self.from_today:
+            return np.broadcast_to(self.day(reading.moment.days_of(self.scope)), (size,))
+        if self.date_fact is None:
+            dates = np.full(size, self.fixed, dtype=np.int32)
+        elif self.edge is not None:
+            return reading.threshold(self.date_fact, self.edge, self.scope)
+        else:
+            dates = reading.at(self.date_fact, self.scope).values
+        return dates if self.edge is None else self.edge.days(dates)
 
     def day(self, today: Days) -> Days:
         """The day that follows from today: today itself unless a kind of stay says otherwise."""
         return today
 
+    def sets(self, reading: Reading) -> tuple[Rows, NDArray[np.bool_]]:
+        """(whose residence counts for each row, is that known)."""
+        people = reading.population.people[self.scope]
+        if self.whose != "claimant":
+            return people.residence_sets, np.ones(people.size, dtype=np.bool_)
+        guardians, claimants = reading.population.people["guardian"], reading.claimant_rows()
+        if not guardians.size:
+            return people.residence_sets, np.zeros(people.size, dtype=np.bool_)
+        own = guardians.residence_sets[np.maximum(claimants, 0)]
+        together = guardians.sums(guardians.residence_sets >= reading.population.size) == 0
+        known = (claimants >= 0) | (together & (np.diff(guardians.offsets) > 0))
+        return np.where(claimants >= 0, own, people.residence_sets), known
+
     def lived(self, reading: Reading, days: Days) -> Verdicts:
-        """Whether each row lived in the area on its day; a stay of unknown beginning says nothing of a date fact."""
-        sets = reading.population.people[self.scope].residence_sets
+        """Whether each row lived in the area on its day; a stay of unknown beginning says nothing of a date."""
+        sets, whose = self.sets(reading)
         table = reading.population.residence
         verdicts = lived_in(table.codes_on(sets, days), self.area)
+        if len(table.codes) and not self.from_today:
+            rows = table.covering(sets, days)
+            verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
         if self.date_fact is not None:
-            if len(table.codes):
-                rows = table.covering(sets, days)
-                verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
             verdicts[~reading.at(self.date_fact, self.scope).known] = UNKNOWN
+        verdicts[~whose] = UNKNOWN
         return verdicts
+
+    def residence_changes(self, reading: Reading) -> tuple[Rows, Days]:
+        """(household, day) of every change of residence that may count for a row."""
+        return residence_changes(reading, "guardian" if self.whose == "claimant" else self.scope)
 
 
 @dataclass(frozen=True, eq=False)
 class LivedOn(Stay):
-    """Lived in an area on a date fact, or on the first of the day's month: for a child, the first since its birth."""
+    """Lived in an area on a day; ``month_start``: on the first of the day's month, for a child the first since its birth."""
+
+    month_start: bool = False
 
     @property
     @override
     def reads(self) -> tuple[str, ...]:
-        born = self.date_fact is None and self.scope == "child"
-        return ("child.birth_date",) if born else super().reads
+        return ("child.birth_date",) if self.since_birth else super().reads
+
+    @property
+    def since_birth(self) -> bool:
+        """A child lives nowhere on the first of a month before its birth."""
+        return self.month_start and self.scope == "child"
 
     @override
     def day(self, today: Days) -> Days:
-        return first_of_month(today)
+        return first_of_month(today) if self.month_start else today
 
     @override
     def judge(self, reading: Reading) -> Verdicts:
         days = self.days(reading)
         verdicts = self.lived(reading, days)
-        if self.date_fact is None and self.scope == "child":
+        if self.since_birth:
             births = reading.column("child.birth_date")
             return np.minimum(verdicts, births.judge(births.values <= days))
         return verdicts
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        if self.date_fact is not None:
+        if not self.from_today:
             return
-        moves = residence_changes(reading, self.scope)
+        moves = self.residence_changes(reading)
         births = reading.column("child.birth_date")
-        born = np.flatnonzero(births.known) if self.scope == "child" else np.zeros(0, dtype=np.int64)
+        born = np.flatnonzero(births.known) if self.since_birth else np.zeros(0, dtype=np.int64)
         households = reading.population.people["child"].household[born]
         for rows, days in (moves, (households, births.values[born])):
-            months = months_of(days)
-            starts = as_days(np.where(month_starts(months) == days, days, month_starts(months + 1)))
-            inside = (first < starts) & (starts <= last)
-            yield rows[inside], starts[inside]
+            if self.month_start:
+                months = months_of(days)
+                days = as_days(np.where(month_starts(months) == days, days, month_starts(months + 1)))
+            inside = (first < days) & (days <= last)
+            yield rows[inside], days[inside]
 
 
 @dataclass(frozen=True, eq=False)
 class Resided(Stay):
-    """Has lived in an area without a break for ``span``, on the day or on a date fact."""
+    """Has lived in an area without a break for ``span``, on the day, on a date fact or on a fixed day."""
 
-    span: Span
+    span: Span = Span()
 
     @override
     def judge(self, reading: Reading) -> Verdicts:
-        days, table = self.days(reading), reading.population.residence
+        days = self.days(reading)
+        return self.unbroken(reading, days, lambda starts: corresponding_days(starts, self.span) <= days)
+
+    def unbroken(self, reading: Reading, days: Days, long_enough: Callable[[Days], NDArray[np.bool_]]) -> Verdicts:
+        """Whether each row lived in the area on its day, and the stay began early enough for sure, or at best."""
+        table = reading.population.residence
         if not len(table.codes):
             return np.full(days.shape, UNKNOWN, dtype=np.int8)
-        sets = reading.population.people[self.scope].residence_sets
+        sets, _ = self.sets(reading)
         inside, rows = self.lived(reading, days), table.covering(sets, days)
-        long_enough = corresponding_days(table.run_starts(self.area), self.span)[rows] <= days
-        verdicts = np.where(inside == YES, np.where(long_enough, YES, NO), inside).astype(np.int8)
+        sure, possible = (long_enough(starts[rows]) for starts in table.run_starts(self.area))
+        stayed = np.where(sure, np.int8(YES), np.where(possible, np.int8(UNKNOWN), np.int8(NO)))
+        verdicts = np.where(inside == YES, stayed, inside).astype(np.int8)
         verdicts[(rows >= 0) & table.assumed[rows] & (inside == YES)] = UNKNOWN
         return verdicts
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        if self.date_fact is not None:
+        if not self.from_today:
             return
-        households, days = residence_changes(reading, self.scope)
+        households, days = self.residence_changes(reading)
         for candidates in (days, corresponding_days(days, self.span)):
             inside = (first < candidates) & (candidates <= last)
             yield households[inside], candidates[inside]
+
+
+@dataclass(frozen=True, eq=False)
+class ResidedSince(Resided):
+    """Has lived in an area without a break from a day (``date_fact`` or ``fixed``) until the day asked."""
+
+    @override
+    def judge(self, reading: Reading) -> Verdicts:
+        since = super().days(reading)
+        people = reading.population.people[self.scope]
+        today = np.broadcast_to(reading.moment.days_of(self.scope), (people.size,))
+        verdicts = self.unbroken(reading, today, lambda starts: starts <= since)
+        if self.date_fact is not None:
+            unknown = ~reading.at(self.date_fact, self.scope).known
+            verdicts[unknown] = np.minimum(verdicts[unknown], UNKNOWN)
+        return verdicts
+
+    @override
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        households, days = self.residence_changes(reading)
+        inside = (first < days) & (days <= last)
+        yield households[inside], days[inside]
 
 
 def residence_changes(reading: Reading, scope: str) -> tuple[Rows, Days]:

@@ -26,7 +26,7 @@ from app.rules.nodes import (
     Window,
 )
 from app.rules.parameters import Parameters
-from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
+from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided, ResidedSince, Stay, Totalled
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ class Phrases:
     def span(self, span: Span, of_age: bool = False) -> str:
         """A span in words: 3歳, 90か月, 24週, 22日前."""
         if not span.in_days:
-            years, months = divmod(span.months, 12)
+            years, months = divmod(abs(span.months), 12)
             parts = [self.say("span.age" if of_age else "span.years", n=years)] if years else []
-            return "".join([*parts, self.say("span.months", n=months)] if months else parts)
+            whole = "".join([*parts, self.say("span.months", n=months)] if months else parts)
+            return self.say("span.before", span=whole) if span.months < 0 else whole
         weeks, days = divmod(abs(span.days), 7)
         text = self.say("span.days", n=abs(span.days)) if days or not weeks else self.say("span.weeks", n=weeks)
         return self.say("span.before", span=text) if span.days < 0 else text
@@ -124,8 +125,10 @@ def condition(node: Node, phrases: Phrases) -> str:
         return _window(node, phrases)
     if isinstance(node, Answered):
         return phrases.say(node.question, programme=node.programme)
-    if isinstance(node, LivedOn | Resided):
+    if isinstance(node, Stay):
         return _residence(node, phrases)
+    if isinstance(node, Totalled):
+        return _total(node, phrases)
     return _test(node, phrases)
 
 
@@ -185,6 +188,8 @@ def _window(node: Window, phrases: Phrases) -> str:
     if source.from_ is not None:
         key = "opens_now" if source.from_ == Span() else f"opens_{source.from_reckoning}"
         opens = phrases.say(key, span=phrases.span(source.from_, age))
+        if source.from_start_of is not None:
+            opens = phrases.say(f"from_start_of_{source.from_start_of}", opens=opens)
     if source.until is not None:
         closes = phrases.say(f"closes_{source.until_reckoning}", span=phrases.span(source.until, age))
         if source.until_end_of is not None:
@@ -193,12 +198,45 @@ def _window(node: Window, phrases: Phrases) -> str:
     return " ".join(words.split()) if phrases.language == "en" else words
 
 
-def _residence(node: LivedOn | Resided, phrases: Phrases) -> str:
-    fact = None if node.date_fact is None else phrases.label(node.date_fact)
+def _residence(node: Stay, phrases: Phrases) -> str:
+    text = _stay(node, phrases)
+    return text if node.whose is None else phrases.say("residence_of", whose=phrases.say(f"whose.{node.whose}"), text=text)
+
+
+def _stay(node: Stay, phrases: Phrases) -> str:
+    """Since when or on which day somebody lived in the area."""
+    day = None if node.date_fact is None else phrases.label(node.date_fact)
+    if node.fixed is not None:
+        day = phrases.day(node.fixed)
+    if isinstance(node, ResidedSince):
+        return phrases.say("resided_since", day=day)
     if isinstance(node, Resided):
-        return phrases.say("resided" if fact is None else "resided_by", span=phrases.span(node.span), fact=fact)
-    month_start = "resident_month_start_born" if node.reads else "resident_month_start"
-    return phrases.say(month_start if fact is None else "resident_on", fact=fact)
+        key = "resided" if day is None else "resided_by" if node.fixed is None else "resided_by_day"
+        return phrases.say(key, span=phrases.span(node.span), fact=day)
+    if isinstance(node, LivedOn) and day is None:
+        if not node.month_start:
+            return phrases.say("resident_today")
+        return phrases.say("resident_month_start_born" if node.since_birth else "resident_month_start")
+    if node.edge is not None:
+        after = node.edge.span
+        if after != Span():
+            day = phrases.say("day_after", fact=day, span=phrases.span(after, str(node.date_fact).endswith(".birth_date")))
+        if node.edge.start_of is not None:
+            day = phrases.say(f"start_of_{node.edge.start_of}", day=day)
+    return phrases.say("resident_on" if node.fixed is None else "resident_on_day", fact=day)
+
+
+def _total(node: Totalled, phrases: Phrases) -> str:
+    label = phrases.say("total", facts=phrases.join([phrases.label(path) for path in node.facts]))
+    fact = phrases.catalogue[node.facts[0]]
+    words = [word for word in ("at_least", "over", "at_most", "under") if getattr(node.source, word) is not None]
+    if node.limit is not None:
+        words = [node.limit.word]
+    elif len(words) > 1:
+        words = [word for word in words if isinstance(getattr(node.source, word), int)]
+    return phrases.join(
+        [phrases.say(word, fact=label, limit=_limit(fact, getattr(node.source, word), phrases)) for word in words]
+    )
 
 
 def _test(node: Node, phrases: Phrases) -> str:

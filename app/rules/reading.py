@@ -149,8 +149,10 @@ class Reading:
         if not own_keys:
             return general
         own = self._layer(path, own_keys)
-        has_own = np.logical_or.reduce([part.known for part in own_keys.values()])
-        return Column.of(np.where(has_own, own.values, general.values), np.where(has_own, own.known, general.known))
+        says = [part.known if part.bounds is None else part.known | part.bounds.stated for part in own_keys.values()]
+        # Whoever stated figures for the programme means those, also where none of them counts on the day.
+        general = general.where(~np.logical_or.reduce(says))
+        return own.over(general)
 
     def _layer(self, path: str, stated: dict[StatedKey, Column]) -> Column:
         """Bare values, then dated ones of the year that counts; a carried one only where nothing newer is stated."""
@@ -160,10 +162,10 @@ class Reading:
             if counts.all():
                 layers.append(part)
             elif counts.any():
-                layers.append(Column.of(part.values, part.known & counts))
+                layers.append(part.where(np.asarray(counts)))
         result = layers[0] if layers else self.population.nothing(path)
         for part in layers[1:]:
-            result = Column.of(np.where(part.known, part.values, result.values), result.known | part.known)
+            result = part.over(result)
         return result
 
     def _counts(self, path: str, year: int) -> Any:
@@ -245,6 +247,7 @@ class Reading:
             return Column.unknown(self.population.size, column.values.dtype)
         safe = np.maximum(rows, 0)
         values, known = column.values[safe], column.known[safe] & (rows >= 0)
+        bounds = None if column.bounds is None else column.take(safe).where(rows >= 0).bounds
         people = self.population.people["guardian"]
         openly = (rows < 0) & (np.diff(people.offsets) > 0)
         if openly.any():
@@ -254,4 +257,4 @@ class Reading:
             unknown = people.sums(candidate & ~column.known)
             alike = openly & (people.sums(candidate) > 0) & (unknown == 0) & (high == low)
             values, known = np.where(alike, high, values), known | alike
-        return Column.of(values, known)
+        return Column.of(values, known, bounds)

@@ -65,18 +65,41 @@ class ResidenceTable:
         codes = np.where(before, -self.codes[first], np.int32(UNKNOWN_CODE))
         return np.where(rows >= 0, self.codes[rows], codes).astype(np.int32)
 
-    def run_starts(self, area: str) -> Days:
-        """For each interval, the first day of the unbroken stay in ``area`` that it continues."""
-        starts = self.first.copy()
+    def run_starts(self, area: str) -> tuple[Days, Days]:
+        """For each interval, the first day of the unbroken stay in ``area`` that it continues: (for sure, at earliest).
+
+        People may have lived anywhere in a hole of the history, and in any other municipality before its first entry.
+        """
         inside = in_area(self.codes, area) == 2
-        first_rows = np.zeros(len(self.codes), dtype=bool)
-        first_rows[self.offsets[:-1][self.counts > 0]] = True
-        joined = np.zeros(len(self.codes), dtype=bool)
-        joined[1:] = inside[1:] & inside[:-1] & (self.last[:-1] + 1 == self.first[1:]) & ~first_rows[1:]
-        rows = np.flatnonzero(joined)
+        opening = np.zeros(len(self.codes), dtype=bool)
+        opening[self.offsets[:-1][self.counts > 0]] = True
+        holds = np.zeros(len(self.codes), dtype=bool)
+        holds[1:] = (self.last[:-1] + 1 < self.first[1:]) & ~opening[1:]
+        follows = np.zeros(len(self.codes), dtype=bool)
+        follows[1:] = inside[1:] & inside[:-1] & ~opening[1:]
+        sure, earliest = self.first.copy(), self.first.copy()
+        earliest[opening & (lived_in(-self.codes, area) > 0)] = EARLIEST
+        after_hole = np.flatnonzero(holds & ~follows)
+        earliest[after_hole] = self.last[after_hole - 1] + 1
+        joined, through = np.flatnonzero(follows & ~holds), np.flatnonzero(follows)
         for _ in range(int(self.counts.max(initial=0)) - 1):
-            starts[rows] = starts[rows - 1]
-        return starts
+            sure[joined] = sure[joined - 1]
+            earliest[through] = earliest[through - 1]
+        return sure, earliest
+
+    def left_on(self, sets: NDArray[np.int64], days: Days, area: str) -> Days:
+        """The latest day, not after each day, on which each set had ceased to be known in ``area``; EARLIEST if never.
+
+        Whoever moved on within the area has not left it.
+        """
+        left = np.full(sets.shape, EARLIEST, dtype=np.int32)
+        counts = self.counts[sets]
+        inside = in_area(self.codes, area) == 2
+        for position in range(int(counts.max(initial=0))):
+            rows = np.minimum(self.offsets[sets] + position, max(len(self.codes) - 1, 0))
+            gone = (position < counts) & inside[rows] & (self.last[rows] < days)
+            left[gone] = np.maximum(left[gone], self.last[rows][gone] + 1)
+        return left
 
     def change_days(self) -> tuple[NDArray[np.int64], Days]:
         """(set, day) of every day on which a municipality begins, or ceases to be known."""

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from app.rules.amounts import Amount
 from app.rules.application import Application, Form, TakeUp
 from app.rules.criteria import Criteria, mark_scope
-from app.rules.documents import Day, Document, MonthDay, Text, read_text
+from app.rules.documents import Day, Document, MonthDay, SpanText, Text, read_text
 from app.rules.municipality_code import MunicipalityCode
 
 ProgrammeKind = Literal[
@@ -41,6 +41,22 @@ class IncomeYear(Document):
     uses: Literal["previous_year", "year_before_previous", "current_year"] = "previous_year"
 
 
+class Reaches(Document):
+    """Whom a programme looks at beyond the people who live in its area.
+
+    ``left_within``: households that left the area less than this long ago. The criteria judge them too and must say
+    what living there means (``resident_on: today``), so that a gap between two towns is told and not passed over.
+    """
+
+    left_within: SpanText
+
+    @model_validator(mode="after")
+    def _forward(self) -> Reaches:
+        if (self.left_within.months, self.left_within.days) <= (0, 0):
+            raise ValueError(f"expected a span of at least a day: found {self.left_within}")
+        return self
+
+
 class Unmodelled(Text):
     """A condition that the family is asked to check itself.
 
@@ -69,9 +85,18 @@ class Rule(Document):
     form: Form | None = None
     income_year: IncomeYear | None = None
     sensitive: bool = False
+    reaches: Reaches | None = None
     valid: Validity
     certainty: Literal["verified", "draft"]
     next_check_on: Day | None = None
+
+    @model_validator(mode="after")
+    def _refusal_belongs_to_opt_out(self) -> Rule:
+        ways = {part.is_ or part.else_ for part in self.take_up}
+        occasions = () if self.application is None else (part.occasion for part in self.application.deadlines)
+        if "refusal" in occasions and "opt_out" not in ways:
+            raise ValueError("expected a deadline for a refusal only where take_up has a case opt_out")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.rules.columns import NO, UNKNOWN, YES
+from app.rules.amounts import PaidElsewhere
+from app.rules.columns import NO, UNKNOWN, YES, Verdicts
 from app.rules.money import TermNode
 from app.rules.nodes import Everywhere, Group, Negation, Node, Open, Uncontradicted, bounded
-from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
+from app.rules.people_nodes import Answered, Quantifier, Ranked, Stay, Totalled, paid_elsewhere
 from app.rules.reading import CLAIMANT_INCOME, Reading
 
 LISTS = {"guardian": "guardians", "child": "children", "pregnancy": "pregnancies", "co_resident": "co_residents"}
@@ -66,12 +67,21 @@ def subject_name(reading: Reading, kind: str, row: int) -> str:
     return kind if kind == "household" else f"{kind}:{reading.population.people[kind].ids[row]}"
 
 
+def verdicts_of(node: Node, reading: Reading) -> Verdicts:
+    """A node's verdicts, worked out once for all rows that are traced on a moment."""
+    key = ("traced", reading.rule.key, reading.rule.version, node)
+    if key not in reading.moment.cache:
+        reading.moment.cache[key] = node.verdicts(reading)
+    found: Verdicts = reading.moment.cache[key]
+    return found
+
+
 def trace(node: Node, reading: Reading, kind: str, row: int) -> Trace:
     """Trace a node for one row of a kind, in a population of any size (one household is quickest)."""
     household = int(reading.population.people[kind].household[row])
     own_row = row if node.scope == kind else household
     scope = kind if node.scope == kind else node.scope
-    verdict = int(node.verdicts(reading)[own_row])
+    verdict = int(verdicts_of(node, reading)[own_row])
     if isinstance(node, Group):
         parts = tuple(trace(part, reading, kind, row) for part in node.members)
         return Trace(node, verdict, scope, own_row, parts, (), max if node.largest else min)
@@ -147,16 +157,40 @@ def _missing(node: Node, reading: Reading, kind: str, row: int) -> Iterator[Miss
         fact = f"household.{node.question}.{node.programme}"
         declined = reading.population.declined(fact, int(reading.population.people[kind].household[row]))
         yield Missing(fact, "household", declined)
+    elif isinstance(node, Totalled):
+        yield from missing_of_total(node, reading, row)
+        return
     for path in node.reads:
         yield from _missing_fact(path, reading, kind, row)
-    if isinstance(node, LivedOn | Resided) and all(reading.at(path, kind).known[row] for path in node.reads):
+    if isinstance(node, Stay) and all(reading.at(path, kind).known[row] for path in node.reads):
         yield Missing("residence.from", "household")
+
+
+def missing_of_total(node: Totalled, reading: Reading, household: int) -> Iterator[Missing]:
+    """The lists left out, and the people whose figures are unknown, of a household's total; then what its limit lacks."""
+    for path in node.facts:
+        kind = path.split(".", 1)[0]
+        if not reading.population.people[kind].listed[household]:
+            yield Missing(f"household.{LISTS[kind]}", "household")
+        column = reading.column(path)
+        for row in _rows_of(reading, kind, household):
+            if not column.known[row]:
+                yield _fact_missing(path, reading, kind, row)
+    for path in node.reads[len(node.facts) :]:
+        yield from _missing_fact(path, reading, "household", household)
 
 
 def missing_of_term(term: TermNode, reading: Reading, kind: str, row: int) -> tuple[Missing, ...]:
     """The facts a figure lacks."""
     own = () if term.fact is None else (term.fact,)
     found = [missing for path in own for missing in _missing_fact(path, reading, kind, row)]
+    if term.total is not None:
+        household = int(reading.population.people[kind].household[row])
+        found += missing_of_total(term.total, reading, household)
+    if isinstance(term.source, PaidElsewhere) and term.source.assumed is None:
+        programme = term.source.paid_elsewhere.rsplit("/", 1)[-1]
+        if not paid_elsewhere(programme, reading, kind).known[row]:
+            found.append(Missing(f"household.received_elsewhere.{programme}", "household"))
     if term.where is not None:
         household = int(reading.population.people[kind].household[row])
         for child in _rows_of(reading, "child", household):

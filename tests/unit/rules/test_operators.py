@@ -82,7 +82,7 @@ CASES = {
         {"residence": [{"municipality": "141003", "from": "2020-01-01"}, {"municipality": "131121", "from": "2026-11-02"}]},
         {"residence": [{"municipality": "131121", "from": "2026-11-02"}]}),
     "resided in the country": ({"resided": "1y"}, {"residence": [{"municipality": "131121", "from": "2020-01-01"}]},
-                               {"residence": [{"municipality": "131121", "from": "2026-01-01"}]}, {"municipality": "131121"}),
+                               None, {"residence": [{"municipality": "131121", "from": "2026-01-01"}]}),
     "resident in the country": ({"resident_on": "month_start"}, {"municipality": "131121"}, None, {}),
     "resident in a town on the first of the month": (
         {"resident_on": "month_start", "area": "131121"}, None,
