@@ -96,8 +96,9 @@ def rights_of(
         today: the day asked.
         programmes: only these (`CODE/id`); None = all that cover the municipality.
     """
-    covering = engine.registry.covering(municipality_code)
-    latest = {key: engine.registry.programmes[key][-1] for key in covering}
+    latest = {key: engine.registry.programmes[key][-1] for key in engine.registry.covering(municipality_code)}
+    # Other towns' programmes that look at families who left them: the criteria say which household that is.
+    latest |= {key: versions[-1] for key, versions in engine.registry.programmes.items() if versions[-1].reaches}
     verified = [key for key, one in latest.items() if one.certainty == "verified" and one.kind != "consultation"]
     wanted = [key for key in verified if programmes is None or key in programmes]
     if not wanted or not snapshot.ids:

@@ -83,7 +83,7 @@ class Column:
         return Column.of(self.values[rows], self.known[rows], None if self.bounds is None else self.bounds.take(rows))
 
     def over(self, below: Column) -> Column:
-        """This column where it says anything, a range included, else the one below."""
+        """The column where it says anything, a range included, else the one below."""
         says = self.known if self.bounds is None else self.known | self.bounds.stated
         values, known = np.where(says, self.values, below.values), np.where(says, self.known, below.known)
         if self.bounds is None and below.bounds is None:

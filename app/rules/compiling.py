@@ -194,7 +194,8 @@ class Compiler:
             self.fact(reference.by, f"{path}.by", "int")
             self.readable(reference.by, scope, f"{path}.by")
         if fact.type != parameter.unit:
-            raise self.fail(path, f"{parameter.id} in {parameter.unit}", f"a parameter in {fact.type}, like {fact.path}")
+            found, expected = f"{parameter.id} in {parameter.unit}", f"a parameter in {fact.type}, like {fact.path}"
+            raise self.fail(path, found, expected)
         whole: Callable[[Fraction], int] = {
             "at_least": math.ceil,
             "over": lambda limit: math.floor(limit) + 1,
@@ -297,7 +298,8 @@ class Compiler:
             raise self.fail(f"{path}.total", "yen and other numbers together", "facts of one type")
         for fact in facts:
             if (fact.at_least or 0) < 0:
-                raise self.fail(f"{path}.total", f"{fact.path}, which may be below zero", "a fact that is never negative")
+                found = f"{fact.path}, which may be below zero"
+                raise self.fail(f"{path}.total", found, "a fact that is never negative")
         literals = {word: bound for word in _BOUNDS if isinstance(bound := getattr(source, word), int)}
         nodes: list[Node] = []
         if literals:
@@ -310,7 +312,9 @@ class Compiler:
                 limit = DatedLimit(word, reference.by, self.limit(reference, facts[0], "household", place, word))
                 key = _key("household", source, word)
                 nodes.append(Totalled("household", path, source, key, source.total, limit=limit))
-        return nodes[0] if len(nodes) == 1 else Group("household", path, source, _key("household", source), tuple(nodes))
+        if len(nodes) == 1:
+            return nodes[0]
+        return Group("household", path, source, _key("household", source), tuple(nodes))
 
     def _answered(self, source: Any, scope: str, path: str) -> Node:
         question = "receives" if isinstance(source, criteria.Receives) else "received_elsewhere"

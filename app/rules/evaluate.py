@@ -14,6 +14,7 @@ from app.calendar.day_numbers import OPEN_END, number_of
 from app.rules.application import Deadline
 from app.rules.columns import UNKNOWN, YES, Verdicts
 from app.rules.compiling import Compiler
+from app.rules.dependencies import circles
 from app.rules.documents import DocumentError, Problem
 from app.rules.facts import FactCatalogue
 from app.rules.money import Amounts, CaseNode, compile_term, evaluate_cases
@@ -238,6 +239,10 @@ class Rulebook:
                         for problem in error.problems
                     ]
             versions[key] = tuple(compiled)
+        problems += [
+            Problem(f"{key} criteria", " → ".join(circle), "programmes that do not wait for each other")
+            for key, circle in circles(rule for ordered in grouped.values() for rule in ordered).items()
+        ]
         if problems:
             raise DocumentError(problems)
         return cls(versions, catalogue)

@@ -87,9 +87,9 @@ def _read_fact(known: Mapping[str, Fact], name: str, value: Any) -> Any:
 
 
 def _read_stated(fact: Fact, value: Any) -> Any:
-    """A bare value, {value | at_least, at_most, income_year, source, recorded_on}, a list of those, or these by programme.
+    """A bare value, {value, income_year, source, recorded_on}, a list of those, or any of these per programme id.
 
-    ``at_least``/``at_most`` state a range where the exact number is not known.
+    ``at_least``/``at_most`` in place of ``value`` state a range where the exact number is not known.
     """
     if isinstance(value, list | tuple):
         return [_read_one(fact, position, part) for position, part in enumerate(value)]

@@ -247,7 +247,7 @@ Whose = Literal["household", "claimant"]
 class ResidenceTest(Document):
     """Whose residence, and where: the bound person's (else the household's) in the programme's area.
 
-    ``whose`` asks for the household's or the claimant's instead (単身赴任: the claimant's own address may be elsewhere).
+    ``whose`` asks for the household's or the claimant's instead (単身赴任: a claimant may live elsewhere).
     Before the first entry of a history people lived in some other municipality; in its holes they may have lived
     anywhere.
     """
@@ -276,7 +276,7 @@ class ResidedSince(ResidenceTest):
 
 
 class ResidentOn(ResidenceTest):
-    """Lived in the area on a fixed day, on a date fact (or ``after`` a span from it), or on a day that follows from today.
+    """Lived in the area on a fixed day, on a date fact (or ``after`` a span from it), or today.
 
     ``month_start`` is the first day of the month; a child's first such day is the first of a month on or after its
     birth. ``today`` is the day itself: of use where a programme ``reaches`` those who have left.

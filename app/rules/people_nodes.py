@@ -21,6 +21,7 @@ from app.rules.residence import lived_in
 
 ENDLESS = np.int64(2**31)
 """How many people a list that was left out might hold."""
+NO_SPAN = Span()
 BOUNDLESS = np.int64(2**62)
 """A sum of which the most is open."""
 
@@ -197,8 +198,8 @@ class Totalled(Leaf):
 class Stay(Leaf):
     """Where people lived on a day: a date fact, a fixed day, or (neither) a day that follows from today.
 
-    ``edge`` moves a date on (a span after it, the first of its month). ``whose`` is the kind of person asked about where
-    it is not the row itself: household, or the claiming guardian.
+    ``edge`` moves a date on (a span after it, the first of its month). ``whose`` says who is asked about where it is
+    not the row itself: household, or claimant (the guardian who claims).
     """
 
     area: str
@@ -267,7 +268,7 @@ class Stay(Leaf):
 
 @dataclass(frozen=True, eq=False)
 class LivedOn(Stay):
-    """Lived in an area on a day; ``month_start``: on the first of the day's month, for a child the first since its birth."""
+    """Lived in an area on a day; ``month_start``: on the first of the month, for a child the first since its birth."""
 
     month_start: bool = False
 
@@ -302,10 +303,8 @@ class LivedOn(Stay):
         births = reading.column("child.birth_date")
         born = np.flatnonzero(births.known) if self.since_birth else np.zeros(0, dtype=np.int64)
         households = reading.population.people["child"].household[born]
-        for rows, days in (moves, (households, births.values[born])):
-            if self.month_start:
-                months = months_of(days)
-                days = as_days(np.where(month_starts(months) == days, days, month_starts(months + 1)))
+        for rows, found in (moves, (households, births.values[born])):
+            days = first_of_month_from(found) if self.month_start else found
             inside = (first < days) & (days <= last)
             yield rows[inside], days[inside]
 
@@ -314,7 +313,7 @@ class LivedOn(Stay):
 class Resided(Stay):
     """Has lived in an area without a break for ``span``, on the day, on a date fact or on a fixed day."""
 
-    span: Span = Span()
+    span: Span = NO_SPAN
 
     @override
     def judge(self, reading: Reading) -> Verdicts:
@@ -364,6 +363,12 @@ class ResidedSince(Resided):
         households, days = self.residence_changes(reading)
         inside = (first < days) & (days <= last)
         yield households[inside], days[inside]
+
+
+def first_of_month_from(days: Days) -> Days:
+    """Each day itself if it is the first of a month, else the next first."""
+    months = months_of(days)
+    return as_days(np.where(month_starts(months) == days, days, month_starts(months + 1)))
 
 
 def residence_changes(reading: Reading, scope: str) -> tuple[Rows, Days]:

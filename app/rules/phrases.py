@@ -114,11 +114,8 @@ def condition(node: Node, phrases: Phrases) -> str:
         return phrases.say("uncontradicted", text=node.source.in_language(phrases.language))
     if isinstance(node, Open):
         return phrases.say("judgement", text=node.source.judgement.in_language(phrases.language))
-    if isinstance(node, Quantifier):
-        return _quantifier(node, phrases)
-    if isinstance(node, Ranked):
-        bounds = _bounds("rank", node.low, node.high, phrases)
-        return phrases.say("rank" if node.among else "rank_any", bounds=bounds)
+    if isinstance(node, Quantifier | Ranked):
+        return _people(node, phrases)
     if isinstance(node, Season):
         return _season(node, phrases)
     if isinstance(node, Window) and not isinstance(node.source, criteria.FactTest):
@@ -143,6 +140,12 @@ def summary(node: Node, phrases: Phrases) -> str:
     if isinstance(node, Ranked) and node.among is not None:
         return phrases.say("summary.rank", bounds=_bounds("rank", node.low, node.high, phrases))
     return condition(node, phrases)
+
+
+def _people(node: Quantifier | Ranked, phrases: Phrases) -> str:
+    if isinstance(node, Quantifier):
+        return _quantifier(node, phrases)
+    return phrases.say("rank" if node.among else "rank_any", bounds=_bounds("rank", node.low, node.high, phrases))
 
 
 def _quantifier(node: Quantifier, phrases: Phrases, prefix: str = "") -> str:
@@ -200,7 +203,9 @@ def _window(node: Window, phrases: Phrases) -> str:
 
 def _residence(node: Stay, phrases: Phrases) -> str:
     text = _stay(node, phrases)
-    return text if node.whose is None else phrases.say("residence_of", whose=phrases.say(f"whose.{node.whose}"), text=text)
+    if node.whose is None:
+        return text
+    return phrases.say("residence_of", whose=phrases.say(f"whose.{node.whose}"), text=text)
 
 
 def _stay(node: Stay, phrases: Phrases) -> str:
@@ -220,7 +225,8 @@ def _stay(node: Stay, phrases: Phrases) -> str:
     if node.edge is not None:
         after = node.edge.span
         if after != Span():
-            day = phrases.say("day_after", fact=day, span=phrases.span(after, str(node.date_fact).endswith(".birth_date")))
+            of_age = str(node.date_fact).endswith(".birth_date")
+            day = phrases.say("day_after", fact=day, span=phrases.span(after, of_age))
         if node.edge.start_of is not None:
             day = phrases.say(f"start_of_{node.edge.start_of}", day=day)
     return phrases.say("resident_on" if node.fixed is None else "resident_on_day", fact=day)

@@ -167,7 +167,7 @@ def _missing(node: Node, reading: Reading, kind: str, row: int) -> Iterator[Miss
 
 
 def missing_of_total(node: Totalled, reading: Reading, household: int) -> Iterator[Missing]:
-    """The lists left out, and the people whose figures are unknown, of a household's total; then what its limit lacks."""
+    """What a household's total lacks: lists left out, people's figures, and what chooses its limit."""
     for path in node.facts:
         kind = path.split(".", 1)[0]
         if not reading.population.people[kind].listed[household]:
