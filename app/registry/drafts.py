@@ -115,7 +115,7 @@ def save_draft(
         StaleRevision: somebody saved it since `revision` was read, or there is one already.
     """
     (wanted,) = _wanted([document])
-    row = next(iter(_open(session, [wanted.key], lock=True)), None)
+    row = open_version(session, wanted.key)
     if row is None:
         if revision is not None:
             raise NotFound(f"found no open draft of {wanted.key[0]} from {wanted.key[1]}; expected revision {revision}")
@@ -145,6 +145,11 @@ def open_draft(session: Session, draft_id: uuid.UUID, *, revision: int | None = 
     if revision is not None and row.revision != revision:
         raise stale(session, row, revision)
     return row
+
+
+def open_version(session: Session, key: DraftKey) -> ProgrammeDraft | None:
+    """Return the open draft of a version, locked; None where there is none."""
+    return next(iter(_open(session, [key], lock=True)), None)
 
 
 def drafts_of(session: Session, municipality_code: str, states: Sequence[str] = OPEN_STATES) -> list[ProgrammeDraft]:
@@ -226,16 +231,17 @@ def _settled(session: Session, wanted: Sequence[_Wanted]) -> set[tuple[DraftKey,
     """Return the contents that are published, or were the last ones published or withdrawn as a draft."""
     keys = {one.key[0] for one in wanted}
     versions = select(
-        ProgrammeVersionRow.programme_key, ProgrammeVersionRow.valid_from, ProgrammeVersionRow.sha256
+        col(ProgrammeVersionRow.programme_key), col(ProgrammeVersionRow.valid_from), col(ProgrammeVersionRow.sha256)
     ).where(col(ProgrammeVersionRow.known_until).is_(None), col(ProgrammeVersionRow.programme_key).in_(keys))
-    version = (ProgrammeDraft.programme_key, ProgrammeDraft.valid_from)
+    key_of_draft, first_of_draft = col(ProgrammeDraft.programme_key), col(ProgrammeDraft.valid_from)
     last_decided = (
-        select(*version, ProgrammeDraft.sha256)
-        .where(col(ProgrammeDraft.decided_at).is_not(None), col(ProgrammeDraft.programme_key).in_(keys))
-        .ext(distinct_on(*version))  # type: ignore[arg-type]
-        .order_by(*version, col(ProgrammeDraft.decided_at).desc())
+        select(key_of_draft, first_of_draft, col(ProgrammeDraft.sha256))
+        .where(col(ProgrammeDraft.decided_at).is_not(None), key_of_draft.in_(keys))
+        .ext(distinct_on(key_of_draft, first_of_draft))
+        .order_by(key_of_draft, first_of_draft, col(ProgrammeDraft.decided_at).desc())
     )
-    return {((key, first), digest) for key, first, digest in (*session.exec(versions), *session.exec(last_decided))}
+    rows = (*session.execute(versions), *session.execute(last_decided))
+    return {((key, first), digest) for key, first, digest in rows}
 
 
 def _create(

@@ -22,10 +22,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from app.platform.errors import InvalidInput
+from app.registry.inheritance import NoTemplate, completed
 from app.registry.municipalities import Municipalities, Municipality
 from app.registry.positions import Complaint, PositionedDocument, read_documents
 from app.registry.programme import Programme
 from app.registry.references import unknown_facts_and_parameters, unknown_programmes
+from app.rules.dependencies import circles
 from app.rules.documents import DocumentError, Problem, problems_of
 from app.rules.evaluate import Rulebook, compile_rule
 from app.rules.facts import FactCatalogue
@@ -46,9 +48,6 @@ class RegistryError(InvalidInput):
 Kind = TypeVar("Kind", bound=BaseModel)
 VersionKey = tuple[str, str]
 """(`CODE/id`, first day of the version as text)."""
-
-OWN_KEYS = ("id", "municipality", "psid", "based_on", "valid", "certainty", "sources", "official_record", "examples")
-"""What a programme never inherits: it is another programme, with its own sources and its own tests."""
 
 
 @dataclass(frozen=True)
@@ -226,13 +225,11 @@ class _Reading:
             if version is not None and merged is not None:
                 versions.append((version, merged, document))
         keys = {version.key for version, _, _ in versions}
+        for key, circle in circles(version for version, _, _ in versions).items():
+            document = next(document for version, _, document in versions if version.key == key)
+            document.complain("criteria", f"found receives in a circle: {' → '.join(circle)}; expected none")
         for version, merged, document in versions:
-            for place, message in unknown_facts_and_parameters(merged, facts, parameter_ids):
-                document.complain(place, message)
-            for place, message in unknown_programmes(merged, keys):
-                document.complain(place, message)
-            if not document.complaints:
-                note_problems(document, _compile_problems(version, facts, parameters))
+            complain_of_contents(document, version, merged, facts, parameters, parameter_ids, keys)
         _complain_of_order(versions)
         for document in documents:
             self.complaints += document.complaints
@@ -266,6 +263,34 @@ class _Reading:
                     _complain_of_place(document, folder.name[:6], path.stem)
                     documents.append(document)
         return documents
+
+
+def complain_of_contents(
+    document: PositionedDocument,
+    version: Programme,
+    merged: Mapping[str, Any],
+    facts: FactCatalogue,
+    parameters: Parameters,
+    parameter_ids: Collection[str],
+    keys: Collection[str],
+) -> None:
+    """Note what a valid document names and nobody defines, and what the compiler finds in it.
+
+    Args:
+        document: where the complaints are noted.
+        version: the programme that the document says.
+        merged: the document with what it takes over from its template.
+        facts: the catalogue of facts.
+        parameters: all parameters.
+        parameter_ids: their ids.
+        keys: the keys of all programmes, this one among them.
+    """
+    for place, message in unknown_facts_and_parameters(merged, facts, parameter_ids):
+        document.complain(place, message)
+    for place, message in unknown_programmes(merged, keys):
+        document.complain(place, message)
+    if not document.complaints:
+        note_problems(document, _compile_problems(version, facts, parameters))
 
 
 def _compile_problems(version: Programme, facts: FactCatalogue, parameters: Parameters) -> tuple[Problem, ...]:
@@ -303,37 +328,16 @@ def _inherited(document: PositionedDocument, documents: list[PositionedDocument]
     if document.complaints or not isinstance(value, dict):
         return None
     key = value.get("based_on")
-    if key is None:
-        return value
-    starts = str((value.get("valid") or {}).get("from", ""))
-    parents = [other.value for other in documents if isinstance(other.value, dict) and _key_of(other.value) == key]
-    parents = [one for one in parents if _covers_day(one, starts)]
-    if not parents:
-        document.complain("based_on", f"found {key!r}; expected the key of a programme in force on {starts or '?'}")
+    others = (other.value for other in documents if isinstance(other.value, dict))
+    try:
+        return completed(value, [] if key is None else [one for one in others if _key_of(one) == key])
+    except NoTemplate as error:
+        document.complain("based_on", str(error))
         return None
-    if parents[-1].get("based_on") is not None:
-        document.complain("based_on", f"found {key!r}, which is based on another itself; name the original")
-        return None
-    return _overlaid({name: part for name, part in parents[-1].items() if name not in OWN_KEYS}, value)
 
 
 def _key_of(value: Mapping[str, Any]) -> str:
     return f"{value.get('municipality')}/{value.get('id')}"
-
-
-def _covers_day(value: Mapping[str, Any], day: str) -> bool:
-    valid = value.get("valid") or {}
-    return str(valid.get("from", "")) <= day and (valid.get("until") is None or day <= str(valid["until"]))
-
-
-def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one mapping over another, field by field; a list or a value replaces the one below as a whole."""
-    merged = dict(below)
-    for name, part in above.items():
-        lower = merged.get(name)
-        both = isinstance(part, Mapping) and isinstance(lower, Mapping) and name != "criteria"
-        merged[name] = _overlaid(lower, part) if both and isinstance(lower, Mapping) else part
-    return merged
 
 
 def _complain_of_order(versions: list[tuple[Programme, dict[str, Any], PositionedDocument]]) -> None:

@@ -126,9 +126,10 @@ class ProgrammeDraft(SQLModel, table=True):
     state: str = Field(default="draft", description="draft, in_review, published or withdrawn")
     document: dict[str, Any] = Field(sa_type=JSONB)
     sha256: str = Field(max_length=64)
+    ends_on: dt.date | None = Field(default=None, description="retirement: the programme's last day")
     template_sha256: str | None = Field(default=None, max_length=64, description="the template it was derived from")
     revision: int = 1
-    author_ids: list[uuid.UUID] = Field(default_factory=list, sa_type=ARRAY(Uuid))  # type: ignore[call-overload]
+    author_ids: list[uuid.UUID] = Field(default_factory=list, sa_type=ARRAY(Uuid))
     approver_id: uuid.UUID | None = None
     comment: str | None = None
     created_at: dt.datetime = instant()

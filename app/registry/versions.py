@@ -56,6 +56,7 @@ def publish(session: Session, registry: Registry, now: dt.datetime) -> Publicati
         now: the instant of publication.
     """
     report = PublicationReport()
+    lock_publication(session)
     for municipality in registry.municipalities:
         session.merge(MunicipalityRow(code=municipality.code, name=municipality.name))
     session.flush()
@@ -78,6 +79,11 @@ def publish(session: Session, registry: Registry, now: dt.datetime) -> Publicati
         programme_changed(session, key, "published")
     session.flush()
     return report
+
+
+def lock_publication(session: Session) -> None:
+    """Wait for everybody who publishes and keep them waiting until this transaction ends."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('registry:publication'))"))
 
 
 def published(session: Session, known: Published | None = None, *, known_at: dt.datetime | None = None) -> Published:

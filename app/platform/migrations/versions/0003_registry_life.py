@@ -116,6 +116,7 @@ def _make_tables() -> None:
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("document", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("sha256", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("ends_on", sa.Date(), nullable=True),
         sa.Column("template_sha256", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("author_ids", sa.ARRAY(sa.Uuid()), nullable=False),
