@@ -17,9 +17,12 @@ Whole = Literal["month", "school_year"]
 """What an edge may be widened to: a month, or a school year from 1 April to 31 March."""
 
 
+NO_SPAN = Span()
+
+
 @dataclass(frozen=True)
 class Edge:
-    """One edge of a window: ``span`` after a date, ``offset`` days beside it.
+    """One edge of a window: ``span`` after a date (moved on by ``base`` first), ``offset`` days beside it.
 
     ``end_of`` runs on to the end of the month or school year that holds the day, ``start_of`` goes back to its
     beginning; ``after`` days are added last.
@@ -30,6 +33,7 @@ class Edge:
     end_of: Whole | None = None
     after: int = 0
     start_of: Whole | None = None
+    base: Span = NO_SPAN
 
     def next_day(self) -> Edge:
         """The day after this edge."""
@@ -41,6 +45,8 @@ class Edge:
 
     def days(self, dates: Any) -> Days:
         """The day of the edge for each date."""
+        if self.base != NO_SPAN:
+            dates = corresponding_days(dates, self.base)
         edge = as_days(corresponding_days(dates, self.span) + np.int32(self.offset))
         if self.end_of == "month":
             edge = end_of_month(edge)
@@ -54,7 +60,8 @@ class Edge:
 @lru_cache(maxsize=4096)
 def _last_date(edge: Edge, day: int) -> int:
     """Kept, because every household that is asked about alone asks for the same few edges and days again."""
-    near = day - edge.offset - edge.after - edge.span.days - round(edge.span.months * 30.436875)
+    months, days = edge.span.months + edge.base.months, edge.span.days + edge.base.days
+    near = day - edge.offset - edge.after - days - round(months * 30.436875)
     dates = np.arange(near - 800, near + 400, dtype=np.int32)
     position = int(np.searchsorted(edge.days(dates), day, side="right"))
     return int(dates[position]) - 1
@@ -71,11 +78,13 @@ LAST_DAY_OFFSET = {"birthday": -1, "reached": -1, "until_reached": -2, "included
 """Added to the corresponding day B of the closing span (n歳未満 · 至るまで · 達する日の前日まで · その日まで)."""
 
 
-def opening(span: Span, reckoning: str = "birthday", from_start_of: Whole | None = None) -> Edge:
+def opening(
+    span: Span, reckoning: str = "birthday", from_start_of: Whole | None = None, base: Span = NO_SPAN
+) -> Edge:
     """The first day of a window that opens ``span`` after a date, or at the beginning of that month or school year."""
-    return Edge(span, FIRST_DAY_OFFSET[reckoning], start_of=from_start_of)
+    return Edge(span, FIRST_DAY_OFFSET[reckoning], start_of=from_start_of, base=base)
 
 
-def closing(span: Span, reckoning: str = "birthday", until_end_of: Whole | None = None) -> Edge:
+def closing(span: Span, reckoning: str = "birthday", until_end_of: Whole | None = None, base: Span = NO_SPAN) -> Edge:
     """The last day of a window that closes ``span`` after a date."""
-    return Edge(span, LAST_DAY_OFFSET[reckoning], until_end_of)
+    return Edge(span, LAST_DAY_OFFSET[reckoning], until_end_of, base=base)

@@ -33,11 +33,11 @@ class CountTerm(Document):
 class PaidElsewhere(Document):
     """The yen that other municipalities paid of a programme (its id, or ``CODE/id``), by household or person.
 
-    ``assumed`` holds where nobody has said anything: ordinary applicants were paid nothing elsewhere.
+    ``assumed`` yen hold where nobody has said that anything was paid: ordinary applicants were paid nothing elsewhere.
     """
 
     paid_elsewhere: str
-    assumed: Rational | None = None
+    assumed: Annotated[Whole | None, Field(ge=0)] = None
 
 
 class TotalTerm(Document):

@@ -224,10 +224,11 @@ class Compiler:
     def _within(self, source: Any, scope: str, path: str) -> Node:
         self.fact(source.within, f"{path}.within", "date")
         own = _natural(scope, source.within)
-        opens = (
-            None if source.from_ is None else opening(source.from_, source.from_reckoning, source.from_start_of)
-        )
-        closes = None if source.until is None else closing(source.until, source.until_reckoning, source.until_end_of)
+        opens, closes, base = None, None, source.after or Span()
+        if source.from_ is not None:
+            opens = opening(source.from_, source.from_reckoning, source.from_start_of, base)
+        if source.until is not None:
+            closes = closing(source.until, source.until_reckoning, source.until_end_of, base)
         return Window(own, path, source, _key(own, source), source.within, opens, closes)
 
     def _fiscal_year_end(self, source: Any, scope: str, path: str) -> Node:

@@ -30,15 +30,6 @@ class Exact:
     denominator: int
     known: NDArray[np.bool_]
 
-    @classmethod
-    def of_column(cls, column: Column, assumed: Fraction | None) -> Exact:
-        """Whole numbers; where they are unknown, an assumed one."""
-        if assumed is None:
-            return cls(column.values, 1, column.known)
-        values = multiplied(column.values, assumed.denominator)
-        numerators = np.where(column.known, values, np.asarray(assumed.numerator, dtype=values.dtype))
-        return cls(numerators, assumed.denominator, np.ones(len(column.known), dtype=np.bool_))
-
     def scaled(self, denominator: int) -> NDArray[Any]:
         """The numerators over a multiple of the denominator."""
         return multiplied(self.numerators, denominator // self.denominator)
@@ -109,8 +100,8 @@ class TermNode:
             least, most = self.total.sums(reading)
             return Exact(reading.moment.lift(least, scope), 1, reading.moment.lift(least == most, scope))
         if isinstance(self.source, amounts.PaidElsewhere):
-            paid = paid_elsewhere(self.source.paid_elsewhere, reading, scope)
-            return Exact.of_column(paid, self.source.assumed)
+            paid = paid_elsewhere(self.source, reading, scope)
+            return Exact(paid.values, 1, paid.known)
         return self._combined([part.evaluate(reading, scope) for part in self.inner])
 
     def _count(self, reading: Reading, scope: str) -> Exact:

@@ -13,6 +13,7 @@ from app.calendar.day_numbers import Days, as_days, first_of_month, month_starts
 from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
 from app.calendar.windows import Edge
+from app.rules.amounts import PaidElsewhere
 from app.rules.building import PAID_ELSEWHERE
 from app.rules.columns import NO, UNKNOWN, YES, Column, Ranges, Rows, Verdicts
 from app.rules.nodes import Candidates, Leaf, LimitTable, Node, bounded, everybody, limits, table_edges
@@ -116,26 +117,35 @@ class Answered(Leaf):
 
     @override
     def judge(self, reading: Reading) -> Verdicts:
-        population = reading.population
-        household = population.answers("household", self.question, self.programme)
-        size = population.people[self.scope].size
-        own = population.answers(self.scope, self.question, self.programme)
-        verdicts = np.full(size, UNKNOWN, dtype=np.int8)
-        for column in (household.take(population.people[self.scope].household) if household else None, own):
-            if column is not None:
-                verdicts = np.where(column.known, column.values * np.int8(YES), verdicts).astype(np.int8)
+        verdicts = np.full(reading.population.people[self.scope].size, UNKNOWN, dtype=np.int8)
+        for column in _answers(self.question, self.programme, reading, self.scope):
+            verdicts = np.where(column.known, column.values * np.int8(YES), verdicts).astype(np.int8)
         return verdicts
 
 
-def paid_elsewhere(programme: str, reading: Reading, scope: str) -> Column:
+def paid_elsewhere(term: PaidElsewhere, reading: Reading, scope: str) -> Column:
     """The yen other municipalities paid of a programme, by row: the person's own answer, else the household's."""
-    population, programme = reading.population, programme.rsplit("/", 1)[-1]
-    household = population.answers("household", PAID_ELSEWHERE, programme)
-    own = population.answers(scope, PAID_ELSEWHERE, programme)
-    paid = Column.unknown(population.people[scope].size)
-    for column in (household.take(population.people[scope].household) if household else None, own):
-        paid = paid if column is None else column.over(paid)
-    return paid
+    programme = term.paid_elsewhere.rsplit("/", 1)[-1]
+    paid = Column.unknown(reading.population.people[scope].size)
+    for column in _answers(PAID_ELSEWHERE, programme, reading, scope):
+        paid = column.over(paid)
+    if term.assumed is None:
+        return paid
+    received = np.zeros(len(paid.values), dtype=np.bool_)
+    for column in _answers("received_elsewhere", programme, reading, scope):
+        received = np.where(column.known, column.values == 1, received)
+    return Column.of(np.where(paid.known, paid.values, term.assumed), paid.known | ~received)
+
+
+def _answers(question: str, programme: str, reading: Reading, scope: str) -> Iterator[Column]:
+    """What was answered, by row of the scope: the household's answers, then those of the rows' own."""
+    population = reading.population
+    household = population.answers("household", question, programme)
+    own = population.answers(scope, question, programme)
+    if household is not None:
+        yield household.take(population.people[scope].household)
+    if own is not None:
+        yield own
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,8 @@ def _window(node: Window, phrases: Phrases) -> str:
         closes = phrases.say(f"closes_{source.until_reckoning}", span=phrases.span(source.until, age))
         if source.until_end_of is not None:
             closes = phrases.say(f"until_end_of_{source.until_end_of}", closes=closes)
+    if source.after is not None:
+        fact = phrases.say("day_after", fact=fact, span=phrases.span(source.after))
     words = phrases.say("window", fact=fact, opens=opens, closes=closes)
     return " ".join(words.split()) if phrases.language == "en" else words
 

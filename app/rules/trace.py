@@ -187,10 +187,9 @@ def missing_of_term(term: TermNode, reading: Reading, kind: str, row: int) -> tu
     if term.total is not None:
         household = int(reading.population.people[kind].household[row])
         found += missing_of_total(term.total, reading, household)
-    if isinstance(term.source, PaidElsewhere) and term.source.assumed is None:
+    if isinstance(term.source, PaidElsewhere) and not paid_elsewhere(term.source, reading, kind).known[row]:
         programme = term.source.paid_elsewhere.rsplit("/", 1)[-1]
-        if not paid_elsewhere(programme, reading, kind).known[row]:
-            found.append(Missing(f"household.received_elsewhere.{programme}", "household"))
+        found.append(Missing(f"household.received_elsewhere.{programme}", "household"))
     if term.where is not None:
         household = int(reading.population.people[kind].household[row])
         for child in _rows_of(reading, "child", household):
