@@ -107,6 +107,21 @@ def categories_of(purposes: Iterable[str]) -> frozenset[str]:
     return frozenset(category for category in found if category is not None)
 
 
+def categories_at(session: Session, household_id: uuid.UUID, at: dt.datetime) -> frozenset[str]:
+    """Return the categories of facts that matching might see at an instant, from the append-only steps of consent."""
+    steps = session.exec(
+        select(ConsentEvent)
+        .where(ConsentEvent.household_id == household_id, ConsentEvent.at <= at)
+        .order_by(ConsentEvent.at, ConsentEvent.id)  # type: ignore[arg-type]
+    )
+    state_of = {step.consent_id: step.state for step in steps}
+    return categories_of(
+        row.purpose
+        for row in _rows(session, household_id)
+        if state_of.get(row.id) == "given" and (row.expires_at is None or at < row.expires_at)
+    )
+
+
 def is_given(row: Consent | None, now: dt.datetime) -> bool:
     """Whether an answer is a yes that has started and not run out."""
     return (

@@ -12,6 +12,7 @@ from sqlmodel import Session, select
 
 from app.households.facts import Document, catalogue, differences, document_from, facts_of
 from app.households.tables import UNKNOWN_MUNICIPALITY, Household, HouseholdDocument, HouseholdFact
+from app.platform import clock
 from app.platform.change_queue import household_changed
 from app.platform.errors import Conflict, InvalidInput, NotFound
 from app.platform.identifiers import new_id
@@ -184,6 +185,7 @@ def _facts(
     source: str,
     by: str,
 ) -> list[HouseholdFact]:
+    recorded_at = clock.now()  # the time by which the registry says what it knew, so that both can be read as of then
     return [
         HouseholdFact(
             household_id=household.id,
@@ -193,6 +195,7 @@ def _facts(
             value=value,
             source=source,
             recorded_by=by,
+            recorded_at=recorded_at,
         )
         for (subject, path), value in differences(before, facts_of(document))
     ]

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.platform.errors import InvalidInput
+from app.platform.rendering import phrases
 from app.registry.examples import run_examples
 from app.registry.inheritance import NoTemplate, completed
+from app.registry.linting import sentence_of
 from app.registry.loading import Registry, complain_of_contents, read_model
 from app.registry.positions import Complaint, PositionedDocument
 from app.registry.programme import Programme
@@ -141,9 +143,10 @@ def _with(registry: Registry, key: str, positioned: PositionedDocument, others: 
 
 def _lint_errors(trial: Registry, programme: Programme, today: dt.date) -> Iterable[Complaint]:
     compiled = trial.rulebook.on(programme.key, programme.valid.from_)
-    for remark in lint(compiled, today) if compiled is not None else ():
+    words = phrases("phrases/lint")
+    for remark in lint(compiled, today, trial.facts, trial.parameters) if compiled is not None else ():
         if remark.level == "error":
-            yield Complaint(DRAFT, 0, remark.path, f"{remark.code}: {remark.found}")
+            yield Complaint(DRAFT, 0, remark.path, f"{remark.code}: {sentence_of(remark, trial, words)}")
 
 
 def _first(document: Mapping[str, Any]) -> dt.date:
