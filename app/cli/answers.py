@@ -255,9 +255,7 @@ def explanation_document(
     if rule is None:
         raise ValueError(f"found no version of {key} on {on}; expected a day on which it is law")
     subjects = []
-    periods = detail.periods(key)
-    for subject_row in range(detail.population.people[rule.subject].size):
-        answer = detail.answer(key, subject_row, periods, phrases)
+    for subject_row, answer in enumerate(detail.answers(key, phrases)):
         explanation = detail.explanation(key, subject_row, phrases)
         subjects.append({
             "subject": answer.subject, "verdict": answer.verdict, "reason": answer.reason,

@@ -2,9 +2,8 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,20 @@ from app.calendar.day_numbers import date_of, number_of
 from app.matching.snapshot import Snapshot
 from app.platform.rendering import phrases
 from app.registry.loading import Registry
-from app.rules.answers import Answer, horizon
+from app.rules.answer_table import Asked, answer_table
+from app.rules.answers import Answer, horizon, iso
 from app.rules.columns import UNKNOWN, YES
-from app.rules.details import Detail
 from app.rules.evaluate import Rulebook
 from app.rules.inquiry import entitlements
 from app.rules.phrases import Phrases
 from app.rules.population import Population
+from app.rules.reading_out import told_answers
 from app.rules.timeline import Periods
 
 LANGUAGE = "ja"
 _LEAD = dt.timedelta(days=30)
 _DAYS_OF_A_MONTH = 30
-_VERDICTS = {YES: "eligible", UNKNOWN: "undetermined"}
+ELIGIBLE = "eligible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +66,6 @@ class Right:
     answer: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Period:
-    """One period of one household, and which row of the household's own subjects it is about."""
-
-    household: int
-    programme: str
-    subject_row: int
-    verdict: int
-    first: int
-    last: int
-
-
 def rights_of(
     engine: Engine,
     snapshot: Snapshot,
@@ -91,48 +79,58 @@ def rights_of(
         engine: the compiled registry.
         snapshot: households of one municipality.
         municipality_code: theirs; programmes that do not cover it, or are replaced there, are left out, and so are
-            drafts: nobody is told of them, and nobody is asked a question for them. A consultation desk is a place
-            to find when it is needed, never a notice.
+            those that notify nobody (`Programme.notifies`): nobody is asked a question for them either.
         today: the day asked.
         programmes: only these (`CODE/id`); None = all that cover the municipality.
     """
     latest = {key: engine.registry.programmes[key][-1] for key in engine.registry.covering(municipality_code)}
     # Other towns' programmes that look at families who left them: the criteria say which household that is.
     latest |= {key: versions[-1] for key, versions in engine.registry.programmes.items() if versions[-1].reaches}
-    verified = [key for key, one in latest.items() if one.certainty == "verified" and one.kind != "consultation"]
-    wanted = [key for key in verified if programmes is None or key in programmes]
+    told = [key for key, one in latest.items() if one.notifies]
+    wanted = [key for key in told if programmes is None or key in programmes]
     if not wanted or not snapshot.ids:
         return []
     population = Population.from_documents(snapshot.documents, engine.registry.facts)
     first = min(engine.rulebook.versions[key][0].first for key in wanted)
     periods = entitlements(engine.rulebook, population, today, wanted, since=date_of(first))
-    return [
-        right
-        for household, mine in groupby(_periods(engine, population, periods, today), key=lambda one: one.household)
-        for right in _rights_of_household(engine, population, snapshot.ids[household], household, list(mine), today)
-    ]
+    found = [one for key in wanted for one in _rights_of_programme(engine, snapshot, population, periods[key], today)]
+    return [right for _, right in sorted(found, key=lambda one: one[0])]
 
 
-def _periods(engine: Engine, population: Population, found: Mapping[str, Periods], today: dt.date) -> Iterator[_Period]:
-    """Yield what is worth storing, household by household: rights to their end, and the next open question of each."""
-    day = number_of(today)
-    kept: list[_Period] = []
-    for key, periods in found.items():
-        now_or_later = periods.last >= day
-        is_right = (periods.verdict == YES) & now_or_later
-        # What is open only after a right that is sure is a question for that day, not for today's family.
-        is_open = (periods.verdict == UNKNOWN) & now_or_later
-        is_open &= (periods.first <= day) | ~np.isin(periods.row, periods.row[is_right])
-        chosen = periods.select(is_right | (is_open & _first_of_each_row(periods, is_open)))
-        households = chosen.households(population)
-        starts = np.searchsorted(population.people[chosen.subject].household, households)
-        kept += [
-            _Period(int(household), key, int(row - start), int(verdict), int(first), int(last))
-            for household, row, start, verdict, first, last in zip(
-                households, chosen.row, starts, chosen.verdict, chosen.first, chosen.last, strict=True
-            )
-        ]
-    yield from sorted(kept, key=lambda one: (one.household, one.programme, one.subject_row, one.first))
+Place = tuple[int, str, int, dt.date]
+"""(household row, programme, row of its subject, first day): the order in which rights are returned."""
+
+
+def _rights_of_programme(
+    engine: Engine, snapshot: Snapshot, population: Population, periods: Periods, today: dt.date
+) -> Iterator[tuple[Place, Right]]:
+    """Describe what is worth storing of one programme, each right on its first day or today."""
+    chosen, last_day = _stored(periods, number_of(today)), horizon(today)
+    days = np.maximum(chosen.first, np.int32(number_of(today)))
+    dated = _Dated(engine, periods.programme, today)
+    for rule in engine.rulebook.versions[periods.programme]:
+        places = np.flatnonzero((rule.first <= days) & (days <= rule.last))
+        if not len(places):
+            continue
+        mine = chosen.select(places)
+        asked = Asked(rule, population, mine.row, days[places], mine.verdict, periods, number_of(today), last_day)
+        for answer, home, row, first, last in zip(
+            told_answers(answer_table(asked), engine.phrases), mine.households(population).tolist(), mine.row.tolist(),
+            mine.first.tolist(), mine.last.tolist(), strict=True,
+        ):  # fmt: skip
+            begins = date_of(first)
+            until = None if last >= last_day else date_of(last)
+            yield (home, periods.programme, row, begins), _right(snapshot.ids[home], answer, begins, until, dated)
+
+
+def _stored(periods: Periods, day: int) -> Periods:
+    """Return what is worth storing: rights to their end, and the next open question of each row."""
+    now_or_later = periods.last >= day
+    is_right = (periods.verdict == YES) & now_or_later
+    # What is open only after a right that is sure is a question for that day, not for today's family.
+    is_open = (periods.verdict == UNKNOWN) & now_or_later
+    is_open &= (periods.first <= day) | ~np.isin(periods.row, periods.row[is_right])
+    return periods.select(is_right | (is_open & _first_of_each_row(periods, is_open)))
 
 
 def _first_of_each_row(periods: Periods, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -144,77 +142,62 @@ def _first_of_each_row(periods: Periods, wanted: NDArray[np.bool_]) -> NDArray[n
     return first
 
 
-def _rights_of_household(
-    engine: Engine,
-    population: Population,
-    household_id: uuid.UUID,
-    household: int,
-    periods: list[_Period],
-    today: dt.date,
-) -> Iterator[Right]:
-    details: dict[dt.date, Detail] = {}
-    for period in periods:
-        day = max(today, date_of(period.first))
-        if day not in details:
-            details[day] = Detail(engine.rulebook, population, household, day, as_of=today)
-        own = _as_columns(engine, period, periods)
-        answer = details[day].answer(period.programme, period.subject_row, own, engine.phrases)
-        yield _right(engine, household_id, period, answer, today)
+@dataclass(frozen=True, slots=True)
+class _Dated:
+    """The days that follow from a programme's document, each worked out once."""
+
+    engine: Engine
+    programme: str
+    today: dt.date
+    announced: dict[dt.date, dt.date] = field(default_factory=dict)
+    reviewed: dict[tuple[Any, ...], dt.date | None] = field(default_factory=dict)
+
+    def announce_on(self, first: dt.date) -> dt.date:
+        if first not in self.announced:
+            self.announced[first] = _announce_on(self.engine, self.programme, first, self.today)
+        return self.announced[first]
+
+    def review_on(self, answer: Answer) -> dt.date | None:
+        key = (answer.review_on, answer.deadline, answer.occasion)
+        if key not in self.reviewed:
+            self.reviewed[key] = _review_on(self.engine, self.programme, answer, self.today)
+        return self.reviewed[key]
 
 
-def _as_columns(engine: Engine, period: _Period, periods: list[_Period]) -> Periods:
-    """Return the household's periods of one programme, as the details of an answer want them."""
-    mine = [one for one in periods if one.programme == period.programme]
-    subject = engine.rulebook.versions[period.programme][-1].subject
-    return Periods(
-        period.programme,
-        subject,
-        np.array([one.subject_row for one in mine], dtype=np.int64),
-        np.array([one.verdict for one in mine], dtype=np.int8),
-        np.array([one.first for one in mine], dtype=np.int32),
-        np.array([one.last for one in mine], dtype=np.int32),
-    )
-
-
-def _right(engine: Engine, household_id: uuid.UUID, period: _Period, answer: Answer, today: dt.date) -> Right:
-    document = answer.as_document()
-    first = date_of(period.first)
-    until = None if period.last >= horizon(today) else date_of(period.last)
-    verdict = _VERDICTS[period.verdict]
+def _right(household_id: uuid.UUID, answer: Answer, first: dt.date, until: dt.date | None, dated: _Dated) -> Right:
+    described_on = max(dated.today, first)
     return Right(
         household_id=household_id,
-        programme_key=period.programme,
+        programme_key=answer.programme,
         programme_version=dt.date.fromisoformat(answer.version),
         subject=answer.subject,
-        verdict=verdict,
+        verdict=answer.verdict,
         valid_from=first,
-        valid_until=until if verdict == "eligible" else None,
-        announce_on=_announce_on(engine, period.programme, first, today),
+        valid_until=until if answer.verdict == ELIGIBLE else None,
+        announce_on=dated.announce_on(first),
         deadline_on=answer.deadline,
-        review_on=_review_on(engine, period.programme, answer, today),
+        review_on=dated.review_on(answer),
         answer={
-            "amount": document["amount"],
+            "amount": None if answer.amount is None else answer.amount.as_document(),
             "steps": [
-                {"from": step["from"], **step["amount"]}
-                for step in document["steps"]
-                if step["amount"] is not None and step["from"] > max(today, first).isoformat()
+                {"from": day.isoformat(), **amount.as_document()}
+                for day, amount in answer.steps
+                if amount is not None and day > described_on
             ],
-            "occasion": document["occasion"],
-            "opens_on": document["opens_on"],
-            "counted_on": document["counted_on"],
-            "lapsed_on": document["lapsed_on"],
-            "pays_from": document["pays_from"],
-            "cost_of_delay": document["cost_of_delay"],
-            "take_up": document["take_up"],
-            "form": document["form"],
+            "occasion": answer.occasion,
+            "opens_on": iso(answer.opens_on),
+            "counted_on": iso(answer.counted_on),
+            "lapsed_on": iso(answer.lapsed_on),
+            "pays_from": answer.pays_from,
+            "cost_of_delay": answer.cost_of_delay,
+            "take_up": answer.take_up,
+            "form": answer.form,
             "missing": [
-                {"fact": question["fact"], "subject": question["subject"]}
-                for question in document["questions"]
-                if not question["declined"]
+                {"fact": missing.fact, "subject": missing.subject} for missing in answer.missing if not missing.declined
             ],
             "judgement_only": answer.only_by_judgement,
             "stale": answer.stale,
-            "reason": document["reason"],
+            "reason": {} if answer.reason is None else {LANGUAGE: answer.reason},
             "checked": list(answer.checked),
         },
     )

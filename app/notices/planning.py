@@ -149,7 +149,7 @@ def _programme(registry: Registry, row: Entitlement, today: dt.date) -> Programm
 
 def _is_worth_telling(situation: Situation, row: Entitlement, programme: Programme, today: dt.date) -> bool:
     return (
-        programme.certainty == "verified"
+        programme.notifies
         and (row.valid_until is None or row.valid_until >= today)
         and not situation.is_closed(row.programme_key, row.subject)
         and not situation.is_stopped(row.subject)

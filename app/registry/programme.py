@@ -133,6 +133,11 @@ class Programme(Rule):
     official_record: dict[str, Any] | None = None
     examples: tuple[Example, ...] = ()
 
+    @property
+    def notifies(self) -> bool:
+        """Whether families hear of it: a draft is not verified yet, a desk or a page is no right of anybody."""
+        return self.certainty == "verified" and self.kind not in ("consultation", "information")
+
     @model_validator(mode="after")
     def _draft_says_why(self) -> Programme:
         if (self.certainty == "draft") != (self.draft_reason is not None):

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from app.calendar.day_numbers import Days
@@ -88,6 +89,12 @@ class Population:
         """Say whether this fact was asked and not answered."""
         return row in self._stored.declined.get(path, ())
 
+    def declined_rows(self, path: str) -> NDArray[np.bool_]:
+        """Which rows of the fact's owner were asked for it and did not answer."""
+        rows = np.zeros(self.people[path.split(".", 1)[0]].size, dtype=np.bool_)
+        rows[list(self._stored.declined.get(path, ()))] = True
+        return rows
+
     def provenance(self, path: str, row: int) -> Provenance | None:
         """Where the value of a fact comes from, if the document says so."""
         return self._stored.provenance.get((path, row))
@@ -160,6 +167,11 @@ class _Subset(Population):
     @override
     def declined(self, path: str, row: int) -> bool:
         return self._parent.declined(path, int(self._rows[path.split(".", 1)[0]][row]))
+
+    @override
+    def declined_rows(self, path: str) -> NDArray[np.bool_]:
+        declined: NDArray[np.bool_] = self._parent.declined_rows(path)[self._rows[path.split(".", 1)[0]]]
+        return declined
 
     @override
     def provenance(self, path: str, row: int) -> Provenance | None:

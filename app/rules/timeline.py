@@ -76,9 +76,10 @@ class Schedule:
     days: Days
 
     @classmethod
-    def gather(cls, size: int, candidates: Iterable[tuple[Rows, Days]], first: int) -> Schedule:
-        """Unique days of each household; ``first`` for everybody."""
-        households, days = [np.arange(size)], [np.full(size, first, dtype=np.int32)]
+    def gather(cls, size: int, candidates: Iterable[tuple[Rows, Days]], start: int | Days) -> Schedule:
+        """Unique days of each household; ``start``, the same for everybody or one each, is the first."""
+        households, days = [np.arange(size)], [np.full(size, start, dtype=np.int32)]
+        first = int(days[0].min()) if size else 0
         for rows, found in candidates:
             households.append(np.asarray(rows, dtype=np.int64))
             days.append(as_days(found))
@@ -100,11 +101,26 @@ def schedule(
     nodes: Iterable[Node], rule: CompiledRule, population: Population, as_of: int, first: int, last: int
 ) -> Schedule:
     """The days after ``first`` up to ``last`` on which the nodes' verdicts may change, and ``first`` itself."""
+    return Schedule.gather(population.size, candidate_days(nodes, rule, population, as_of, first, last), first)
+
+
+def candidate_days(
+    nodes: Iterable[Node],
+    rule: CompiledRule,
+    population: Population,
+    as_of: int,
+    first: int,
+    last: int,
+    everywhere: Iterable[int] = (),
+) -> list[tuple[Rows, Days]]:
+    """(households, days) after ``first`` up to ``last`` on which something may change; ``everywhere`` for everybody."""
     moment = Moment.on(population, first, as_of)
     reading = Reading(moment, rule.rule)
     candidates = [found for node in nodes for found in node.changes(reading, first, last)]
-    candidates.append(everybody(moment, _income_days(rule, population, as_of, first, last)))
-    return Schedule.gather(population.size, candidates, first)
+    days = sorted({*everywhere, *_income_days(rule, population, as_of, first, last)})
+    if days:
+        candidates.append(everybody(moment, days))
+    return candidates
 
 
 def _income_days(rule: CompiledRule, population: Population, as_of: int, first: int, last: int) -> list[int]:
