@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.cli.options import (
+    BAD_INPUT,
     AsJson,
     Programmes,
     RegistryFolder,
@@ -26,10 +27,12 @@ OnDay = Annotated[str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="T
 @registry.command("check")
 def check(folder: RegistryFolder = None, programme: Programmes = None) -> None:
     """Read every file and run every example; nothing is changed. Leaves with status 2 where anything is wrong."""
+    from app.registry.example_coverage import total_coverage
     from app.registry.examples import run_examples
 
     known = open_registry(folder)
-    complaints = run_examples(known, known_programmes(known, programme))
+    keys = known_programmes(known, programme)
+    complaints = run_examples(known, keys)
     if complaints:
         refuse(*complaints)
     counts = {
@@ -40,7 +43,9 @@ def check(folder: RegistryFolder = None, programme: Programmes = None) -> None:
         "municipalities": len(known.municipalities),
         "examples": sum(len(version.examples) for version in known.versions),
     }
+    shown = total_coverage(known, keys)
     print(", ".join(f"{count} {name}" for name, count in counts.items()) + ": no errors")
+    print(f"examples show {shown.sides} of {2 * shown.tests} sides of {shown.tests} tests ({shown.percent} %)")
 
 
 @registry.command("read-back")
@@ -65,14 +70,25 @@ def read_back(
 
 
 @registry.command("lint")
-def lint(folder: RegistryFolder = None, on: OnDay = None) -> None:
-    """Remark on what is allowed but probably not meant. Remarks do not fail; errors do (status 2)."""
-    from app.registry.linting import lint as remarks_on
+def lint(folder: RegistryFolder = None, on: OnDay = None, programme: Programmes = None, json_: AsJson = False) -> None:
+    """Remark on what is allowed but probably not meant. Warnings do not fail; errors do (status 2)."""
+    from app.cli.answers import phrases_of, print_json, words_of
+    from app.registry.linting import lint as findings_of
 
-    remarks = remarks_on(open_registry(folder), read_day(on, "--on"))
-    for remark in remarks:
-        print(remark)
-    print(f"{len(remarks)} remarks")
+    known, words = open_registry(folder), words_of("lint")
+    keys = known_programmes(known, programme)
+    findings = findings_of(known, read_day(on, "--on"), phrases_of(known, "ja"), words, keys)
+    for finding in findings:
+        if json_:
+            print_json(finding.as_document())
+        else:
+            shown = {**finding.as_document(), "level": words["levels"][finding.level]}
+            print(words["line"].format(**{**shown, "path": finding.path or words["whole"]}))
+    errors = sum(finding.level == "error" for finding in findings)
+    if not json_:
+        print(words["summary"].format(errors=errors, warnings=len(findings) - errors))
+    if errors:
+        raise typer.Exit(BAD_INPUT)
 
 
 @registry.command("boundaries")

@@ -72,6 +72,11 @@ def as_yaml(example: Mapping[str, Any]) -> str:
     return "- " + "\n  ".join(lines) + "\n"
 
 
+def as_line(example: Mapping[str, Any]) -> str:
+    """Return one example on a single line, to be pasted all the same."""
+    return f"- {_flow(dict(example))}"
+
+
 def _flow(value: Any) -> str:
     text: str = yaml.safe_dump(value, allow_unicode=True, sort_keys=False, default_flow_style=True, width=100_000)
     return text.removesuffix("...\n").strip()

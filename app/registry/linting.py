@@ -1,101 +1,184 @@
-"""What is allowed but probably not meant: shown to whoever edits a programme, with the line and what to change."""
+"""What is allowed but probably not meant: shown to whoever edits a programme, with the line and what to change.
+
+`app.rules.lint` looks at the rule; here come the document around it, its examples, and the registry as a whole.
+Words come in as a value (`templates/phrases/lint.yaml`).
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from app.registry.boundary_examples import as_example, as_line, boundaries_of
+from app.registry.example_coverage import coverage_of
+from app.registry.lint_wording import lint_wording
 from app.registry.loading import Registry
-from app.registry.positions import Complaint
+from app.registry.positions import read_documents
 from app.registry.programme import Programme
+from app.registry.references import parameters_named_in
 from app.rules.lint import lint as lint_rule
+from app.rules.phrases import Phrases, condition
+from app.rules.remarks import Remark, warning
+
+UPKEEP = ("expired", "overdue", "parameter_ends", "no_next_check", "source_old")
+"""Remarks that say nothing about a version which a later one has followed."""
+_YEAR = dt.timedelta(days=366)
 
 
-def lint(registry: Registry, on: dt.date) -> list[Complaint]:
-    """Return every remark about every version, sorted by file and line; an empty list where nothing is to be said.
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One remark at its place: file, line (0 where there is none), path, and the sentence for the clerk."""
+
+    file: str
+    line: int
+    path: str
+    level: str
+    code: str
+    sentence: str
+    programme: str | None = None
+    version: str | None = None
+
+    def as_document(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def lint(
+    registry: Registry,
+    on: dt.date,
+    phrases: Phrases,
+    words: Mapping[str, Any],
+    keys: Collection[str] | None = None,
+) -> list[Finding]:
+    """Return every remark about every version (or about some programmes), sorted by file and line.
 
     Args:
         registry: a registry that loads, so that what is broken never comes this far.
         on: the day by which a version may be overdue for checking.
+        phrases: the words in which a test is named.
+        words: `templates/phrases/lint.yaml`.
+        keys: programmes looked at; all where it is None, and then the parameters too.
     """
-    remarks: list[Complaint] = []
+    findings: list[Finding] = []
     for version in registry.versions:
+        if keys is not None and version.key not in keys:
+            continue
         document = registry.files[version.key, version.version]
-        for path, message in (*_of_the_rule(registry, version, on), *_of_the_document(version, on)):
-            remarks.append(Complaint(document.file, document.line_of(path), path, message))
-    remarks += _unused_parameters(registry)
-    return sorted(remarks)
+        last = registry.programmes[version.key][-1] is version
+        for remark in _remarks(registry, version, on, phrases, words):
+            if last or remark.code not in UPKEEP:
+                sentence = sentence_of(remark, registry, words)
+                line = document.line_of(remark.path)
+                findings.append(
+                    Finding(
+                        document.file, line, remark.path, remark.level, remark.code, sentence,
+                        version.key, version.version,
+                    )
+                )  # fmt: skip
+    if keys is None:
+        findings += _unused_parameters(registry, words)
+    return sorted(findings, key=lambda one: (one.file, one.line, one.path, one.code))
 
 
-def _of_the_rule(registry: Registry, version: Programme, on: dt.date) -> Iterator[tuple[str, str]]:
+def sentence_of(remark: Remark, registry: Registry, words: Mapping[str, Any]) -> str:
+    """Return the sentence for the clerk: what was found, and what to do."""
+    values = dict(remark.values)
+    if values.get("fact"):
+        fact = registry.facts.get(values["fact"])
+        values["fact"] = fact.label.ja if fact is not None else values["fact"]
+    if "parameter" in values:
+        values["parameter"] = registry.parameters[values["parameter"]].label.ja
+    if "field" in values:
+        values["field"] = words["fields"][values["field"]]
+    for unit in ("one", "other"):
+        if unit in values:
+            values[unit] = words["units"][values[unit]]
+    said = words["remarks"][remark.code]
+    return str(words["sentence"]).format(found=said["found"].format(**values), do=said["do"].format(**values))
+
+
+def _remarks(
+    registry: Registry, version: Programme, on: dt.date, phrases: Phrases, words: Mapping[str, Any]
+) -> Iterator[Remark]:
     compiled = registry.rulebook.on(version.key, version.valid.from_)
-    for remark in lint_rule(compiled, on) if compiled is not None else ():
-        yield remark.path, f"{remark.level} {remark.code}: {remark.found}"
-
-
-def _of_the_document(version: Programme, on: dt.date) -> Iterator[tuple[str, str]]:
-    yield from _wording(version)
+    if compiled is not None:
+        yield from lint_rule(compiled, on, registry.facts, registry.parameters)
+    yield from lint_wording(version, registry.facts)
     yield from _action(version)
     yield from _upkeep(version, on)
-    yield from _examples(version)
+    yield from _examples(registry, version, on, phrases, words)
 
 
-def _examples(version: Programme) -> Iterator[tuple[str, str]]:
+def _action(version: Programme) -> Iterator[Remark]:
+    application = version.application
+    talked_about = version.kind in ("consultation", "information")
+    if not talked_about and (application is None or application.how is None):
+        yield warning("no_action", "application.how")
+    if application is None or application.contact is None:
+        yield warning("no_contact", "application.contact")
+    if version.kind == "cash" and version.amount is None:
+        yield warning("no_amount", "amount")
+    if not talked_about and version.notify is None:
+        yield warning("no_notify", "notify")
+
+
+def _upkeep(version: Programme, on: dt.date) -> Iterator[Remark]:
+    if version.next_check_on is None:
+        yield warning("no_next_check", "")
+    for position, source in enumerate(version.sources):
+        path = f"sources[{position}].checked_on"
+        if source.checked_on > on:
+            yield warning("checked_in_future", path, day=source.checked_on)
+        elif source.checked_on < on - _YEAR:
+            yield warning("source_old", path, day=source.checked_on)
+
+
+def _examples(
+    registry: Registry, version: Programme, on: dt.date, phrases: Phrases, words: Mapping[str, Any]
+) -> Iterator[Remark]:
     verdicts = {expected.verdict for example in version.examples for expected in example.expect.values()}
     if not {"eligible", "ineligible"} <= verdicts:
-        yield "examples", "add one example that is eligible and one that is ineligible, best on both sides of an edge"
+        yield warning("examples_one_sided", "examples")
+    unseen = [seen for seen in coverage_of(registry, version) if not (seen.true and seen.false)]
+    if not unseen:
+        return
+    found = boundaries_of(registry, version, on)
+    for seen in unseen:
+        pair = next(iter(found.of(seen.node.path)), None)
+        for shown, code, side in (
+            (seen.true, "leaf_never_true", "inside"),
+            (seen.false, "leaf_never_false", "outside"),
+        ):
+            if not shown:
+                example = words["no_example"]
+                if pair is not None:
+                    example = words["one_example"].format(example=as_line(as_example(getattr(pair, side))))
+                yield warning(code, seen.node.path, condition=condition(seen.node, phrases), example=example)
 
 
-def _wording(version: Programme) -> Iterator[tuple[str, str]]:
-    wanted = (("name", version.name, "ja_easy"), ("name", version.name, "en"), ("summary", version.summary, "ja_easy"))
-    for path, text, language in wanted:
-        if not getattr(text, language):
-            yield path, f"add {language.replace('_', '-')}"
-    for position, condition in enumerate(version.unmodelled):
-        if not condition.ja_easy:
-            yield f"unmodelled[{position}]", "add ja-easy; families are asked to check this themselves"
-
-
-def _action(version: Programme) -> Iterator[tuple[str, str]]:
-    application = version.application
-    if application is None or application.how is None:
-        yield "application.how", "say at least one way to apply: online, counter or post"
-    if application is None or application.contact is None:
-        yield "application.contact", "name the desk to ask"
-    if version.kind == "cash" and version.amount is None:
-        yield "amount", "a cash programme usually has an amount"
-    if version.notify is None:
-        yield "notify", "say how long before the right begins it should be told (lead)"
-
-
-def _upkeep(version: Programme, on: dt.date) -> Iterator[tuple[str, str]]:
-    if version.next_check_on is None:
-        yield "", "say when the sources are to be read again (next_check_on)"
-    for position, source in enumerate(version.sources):
-        if source.checked_on > on:
-            yield f"sources[{position}].checked_on", f"found {source.checked_on}; nobody can have read it after {on}"
-
-
-def _unused_parameters(registry: Registry) -> Iterator[Complaint]:
-    named = {name for document in registry.documents.values() for name in _parameters(document)}
+def _unused_parameters(registry: Registry, words: Mapping[str, Any]) -> Iterator[Finding]:
+    named = {name for document in registry.documents.values() for name in parameters_named_in(document)}
+    places = _parameter_places(registry)
     for name in sorted(registry.parameter_documents):
         if name not in named and not _describes(name, named):
-            yield Complaint("parameters", 0, name, "no programme names this parameter")
+            file, line = places.get(name, ("parameters", 0))
+            remark = warning("unused_parameter", "id", parameter=name)
+            sentence = sentence_of(remark, registry, words)
+            yield Finding(file, line, "id", remark.level, remark.code, sentence)
+
+
+def _parameter_places(registry: Registry) -> dict[str, tuple[str, int]]:
+    places = {}
+    for path in sorted((registry.directory / "parameters").glob("*.yaml")):
+        for document in read_documents(path, name=str(path.relative_to(registry.directory))):
+            if isinstance(document.value, dict):
+                places[str(document.value.get("id"))] = (document.file, document.line_of("id"))
+    return places
 
 
 def _describes(name: str, named: set[str]) -> bool:
     """Say whether a parameter is kept to recompute another one: the band behind a coefficient."""
     stem = name.removesuffix("partial-most").removesuffix("partial-least")
     return stem != name and f"{stem}coefficient" in named
-
-
-def _parameters(part: Any) -> Iterator[str]:
-    if isinstance(part, Mapping):
-        if isinstance(part.get("parameter"), str):
-            yield part["parameter"]
-        for value in part.values():
-            yield from _parameters(value)
-    elif isinstance(part, list):
-        for value in part:
-            yield from _parameters(value)

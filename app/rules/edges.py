@@ -6,7 +6,7 @@ Inside is where the test holds. A new kind of test gets its edges here; until th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from app.calendar.windows import Edge
 from app.rules.drafts import Draft
 from app.rules.facts import Fact, FactCatalogue
 from app.rules.nodes import Between, Compared, Equals, Everywhere, LimitTable, Node, Open, Season, Window
-from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided
+from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided, ResidedSince, Stay, Totalled
 
 AWKWARD_DAYS = ((3, 31), (4, 1), (4, 2))
 """Days of birth around the change of the school year; 29 February is tried besides."""
@@ -145,6 +145,33 @@ def _rows_to_try(node: Compared, table: LimitTable) -> range:
     return range(1) if node.by is None else range(min(len(table.rows), _ROWS))
 
 
+def _totalled(node: Totalled, draft: Draft, catalogue: FactCatalogue) -> Iterator[EdgePair]:
+    """One person's figure at the limit of the sum, one yen beside it; everybody else has none."""
+
+    def summing(start: Draft, value: int) -> Draft:
+        for path in node.facts:
+            kind = path.split(".", 1)[0]
+            for position in range(len(start.people(kind)) if kind != "household" else 1):
+                start = start.bound(kind, position).with_fact(path, 0)
+        return replace(start.with_fact(node.facts[0], value), persons=draft.persons)
+
+    if node.limit is not None:
+        table = next((one for one in node.limit.tables if one.first <= draft.day <= one.last), None)
+        rows = [] if table is None else [row for row in range(min(len(table.rows), _ROWS)) if table.known[row]]
+        if node.limit.by is None:
+            rows = rows[:1]
+        lower = node.limit.word in ("at_least", "over")
+        for row in rows:
+            assert table is not None
+            start = draft if node.limit.by is None else draft.with_fact(node.limit.by, row)
+            limit = int(table.rows[row])
+            yield EdgePair("limit", summing(start, limit), summing(start, max(limit + (-1 if lower else 1), 0)))
+        return
+    for value, outward in ((node.low, -1), (node.high, 1)):
+        if value is not None and value + outward >= 0:
+            yield EdgePair("limit", summing(draft, value), summing(draft, value + outward))
+
+
 def _season(node: Season, draft: Draft, catalogue: FactCatalogue) -> Iterator[EdgePair]:
     for first, last in _season_days(node, draft.day):
         if first is not None:
@@ -181,22 +208,31 @@ def _area(node: Everywhere, draft: Draft, catalogue: FactCatalogue) -> Iterator[
 
 def _lived_on(node: LivedOn, draft: Draft, catalogue: FactCatalogue) -> Iterator[EdgePair]:
     """Moved in on the day that counts, or on the day after."""
-    if node.date_fact is None:
-        day = draft.day - date_of(draft.day).day + 1
-    else:
-        stated = draft.fact(node.date_fact)
-        day = draft.day if stated is None else number_of(_date(stated))
+    draft, day = _counted_day(node, draft)
     yield EdgePair("moves_in", draft.living(node.area, day), draft.living(node.area, day + 1))
 
 
 def _resided(node: Resided, draft: Draft, catalogue: FactCatalogue) -> Iterator[EdgePair]:
     """Moved in so early that the span is just full, or a day later."""
-    stated = draft.day if node.date_fact is None else draft.fact(node.date_fact)
-    day = draft.day if stated is None else stated if isinstance(stated, int) else number_of(_date(stated))
-    since = np.arange(day - node.span.days - node.span.months * 31 - 62, day + 2, dtype=np.int32)
-    full = as_days(corresponding_days(since, node.span)) <= day
-    latest = int(since[full][-1])
+    draft, day = _counted_day(node, draft)
+    latest = day
+    if not isinstance(node, ResidedSince):
+        since = np.arange(day - node.span.days - node.span.months * 31 - 62, day + 2, dtype=np.int32)
+        latest = int(since[as_days(corresponding_days(since, node.span)) <= day][-1])
     yield EdgePair("moves_in", draft.living(node.area, latest), draft.living(node.area, latest + 1))
+
+
+def _counted_day(node: Stay, draft: Draft) -> tuple[Draft, int]:
+    """The day of a residence that is asked about; a date nobody has stated yet becomes one a month ago."""
+    if node.date_fact is None and node.fixed is None:
+        return draft, int(node.day(as_days(draft.day)))
+    if node.date_fact is None:
+        day = int(node.fixed or 0)
+    else:
+        if draft.fact(node.date_fact) is None:
+            draft = draft.with_fact(node.date_fact, date_of(draft.day - 30))
+        day = number_of(_date(draft.fact(node.date_fact)))
+    return draft, day if node.edge is None else _edge_day(node.edge, day)
 
 
 def _date(value: Any) -> Any:
@@ -285,6 +321,7 @@ _PAIRS: dict[type[Node], Callable[[Any, Draft, FactCatalogue], Iterator[EdgePair
     Everywhere: _area,
     LivedOn: _lived_on,
     Resided: _resided,
+    Totalled: _totalled,
     Answered: _answered,
     Quantifier: _people,
     Ranked: _ranked,

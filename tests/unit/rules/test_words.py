@@ -1,11 +1,10 @@
-"""Missing facts, explanation, read-back and lint."""
+"""Missing facts, explanation, read-back."""
 
 import pytest
 
 from app.rules.details import Detail
 from app.rules.evaluate import compile_rule
 from app.rules.explain import lines
-from app.rules.lint import lint
 from app.rules.read_back import read_back, read_back_text
 from tests.unit.rules.world import CATALOGUE, ON, PARAMETERS, answers, phrases, population, rule, rulebook
 
@@ -127,34 +126,3 @@ def test_an_explanation_names_the_people_of_a_quantifier():
     explanation = Detail(rulebook(made), population(household), 0, ON).explanation("000000/programme", 0, phrases())
     assert [(part.person, part.verdict) for part in explanation.parts] == [
         ("child:a", "ineligible"), ("child:b", "undetermined")]
-
-
-def remarks(criteria, today=ON, subject="household", **more):
-    compiled = compile_rule(rule(criteria, subject=subject, **more), CATALOGUE, PARAMETERS)
-    return {remark.code for remark in lint(compiled, today)}
-
-
-@pytest.mark.parametrize(("criteria", "more", "code"), [
-    ({"all": [SINGLE, {"not": SINGLE}]}, {}, "never_true"),
-    ({"any": [SINGLE, {"not": SINGLE}]}, {}, "always_true"),
-    ({"all": [SINGLE, {"fact": "household.single_parent", "is": False}]}, {}, "never_true"),
-    ({"all": [{"fact": "household.levy", "over": 9}, {"fact": "household.levy", "under": 9}]}, {}, "never_true"),
-    ({"any": [SINGLE, SINGLE]}, {}, "repeated"),
-    ({"judgement": "x"}, {}, "only_judgements"),
-    ({"on": {"until": "2024-03-31"}}, {}, "outside_validity"),
-    (SINGLE, {"amount": [{"yen": 1, "per": "once"}, {"yen": 2, "per": "once"}]}, "unreachable_case"),
-    (SINGLE, {"amount": [{"when": SINGLE, "yen": 2, "per": "once"}]}, "no_last_case"),
-    (SINGLE, {"next_check_on": "2026-11-20"}, "overdue"),
-    (SINGLE, {"valid": {"from": "2024-04-01", "until": "2026-03-31"}}, "expired"),
-    (SINGLE, {"application": {}}, "no_deadline"),
-    (SINGLE, {"application": {"opens": {"on": "2026-05-01"}, "deadlines": [{"occasion": "a", "on": "2026-04-01"}]}},
-     "deadline_before_opening"),
-    (SINGLE, {"application": {"deadlines": [{"occasion": "a", "on": "2026-04-01"}, {"occasion": "a", "on": "2026-05-01"}]}},
-     "repeated_occasion"),
-])
-def test_lint(criteria, more, code):
-    assert code in remarks(criteria, **more)
-
-
-def test_a_sound_rule_has_no_remarks():
-    assert remarks({"all": [SINGLE, POOR]}) == set()
