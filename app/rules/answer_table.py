@@ -222,7 +222,7 @@ def _claim_columns(rule: CompiledRule, moment: Moment, place: Rows) -> list[NDAr
     today = np.broadcast_to(moment.days_of(rule.subject), (size,))
     upcoming = next_deadlines(rule, reading, today)
     application = rule.rule.application
-    opens = opening_days(application.opens if application else None, reading, rule.subject, today)
+    opens = opening_days(application.opens if application else None, reading, rule.subject, today, upcoming)
     return [
         column[place]
         for column in (

@@ -133,7 +133,7 @@ class Within(Ground, Generic[Path]):
     ``until_reached`` (…に達する日の前日まで) → B − 2, ``included`` → B. Years and months default to ``birthday``;
     weeks and days name days, so that their last day defaults to ``included`` (RSV: -84d … -22d).
     ``until_end_of`` then runs on to the end of that month, or to the next 31 March; ``from_start_of`` goes back to the
-    first of the month, or to 1 April, that the first day lies in. ``after`` moves the date on before anything is counted
+    first of the month, or to 1 April, that the first day lies in. ``after`` moves the date on before all counting
     (two years from eight weeks before the due date: ``after: -56d, from: 0d, until: 2y``).
 
     Basis: 年齢計算ニ関スル法律; 民法 143条.

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from app.rules.amounts import PaidElsewhere
 from app.rules.columns import NO, UNKNOWN, YES, People, Rows
 from app.rules.evaluate import CompiledRule
 from app.rules.money import TermNode
 from app.rules.nodes import Node
-from app.rules.people_nodes import Answered, Quantifier, Ranked
+from app.rules.people_nodes import Answered, Quantifier, Ranked, paid_elsewhere
 from app.rules.population import Population
 from app.rules.reading import CLAIMANT_INCOME, Moment, Reading
 from app.rules.trace import Missing, Trace, decisive, missing_of_term, only_by_judgement, trace, verdicts_of
@@ -110,6 +111,10 @@ class _Features:
         if term.fact is not None:
             self.add(self.subject, term.fact, self.reading.at(term.fact, self.subject).known)
             self._declined(term.fact, self.subject)
+        for path in () if term.total is None else term.total.facts:
+            self._known(path, "household", np.ones(self.reading.population.size, dtype=np.bool_))
+        if isinstance(term.source, PaidElsewhere):
+            self.add(self.subject, term.path, paid_elsewhere(term.source, self.reading, self.subject).known)
         if term.where is not None:
             self._people("child")
             self.node(term.where, _spread(self.reading.population, wanted, self.subject, term.where.scope, True))

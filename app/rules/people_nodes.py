@@ -258,17 +258,22 @@ class Stay(Leaf):
         known = (claimants >= 0) | (together & (np.diff(guardians.offsets) > 0))
         return np.where(claimants >= 0, own, people.residence_sets), known
 
-    def lived(self, reading: Reading, days: Days) -> Verdicts:
-        """Whether each row lived in the area on its day; a stay of unknown beginning says nothing of a date."""
+    def inside(self, reading: Reading, days: Days) -> Verdicts:
+        """Whether each row lived in the area on its day, as far as the history goes."""
         sets, whose = self.sets(reading)
+        verdicts = lived_in(reading.population.residence.codes_on(sets, days), self.area)
+        verdicts[~whose] = UNKNOWN
+        return verdicts
+
+    def lived(self, reading: Reading, days: Days) -> Verdicts:
+        """The same; a stay of unknown beginning says nothing of a date, and nothing is known of an unknown one."""
+        verdicts = self.inside(reading, days)
         table = reading.population.residence
-        verdicts = lived_in(table.codes_on(sets, days), self.area)
         if len(table.codes) and not self.from_today:
-            rows = table.covering(sets, days)
+            rows = table.covering(self.sets(reading)[0], days)
             verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
         if self.date_fact is not None:
             verdicts[~reading.at(self.date_fact, self.scope).known] = UNKNOWN
-        verdicts[~whose] = UNKNOWN
         return verdicts
 
     def residence_changes(self, reading: Reading) -> tuple[Rows, Days]:
@@ -328,15 +333,17 @@ class Resided(Stay):
     @override
     def judge(self, reading: Reading) -> Verdicts:
         days = self.days(reading)
-        return self.unbroken(reading, days, lambda starts: corresponding_days(starts, self.span) <= days)
+        inside = self.lived(reading, days)
+        return self.unbroken(reading, inside, days, lambda starts: corresponding_days(starts, self.span) <= days)
 
-    def unbroken(self, reading: Reading, days: Days, long_enough: Callable[[Days], NDArray[np.bool_]]) -> Verdicts:
-        """Whether each row lived in the area on its day, and the stay began early enough for sure, or at best."""
+    def unbroken(
+        self, reading: Reading, inside: Verdicts, days: Days, long_enough: Callable[[Days], NDArray[np.bool_]]
+    ) -> Verdicts:
+        """Whether each row lived ``inside`` on its day, in a stay that began early enough for sure, or at best."""
         table = reading.population.residence
         if not len(table.codes):
             return np.full(days.shape, UNKNOWN, dtype=np.int8)
-        sets, _ = self.sets(reading)
-        inside, rows = self.lived(reading, days), table.covering(sets, days)
+        rows = table.covering(self.sets(reading)[0], days)
         sure, possible = (long_enough(starts[rows]) for starts in table.run_starts(self.area))
         stayed = np.where(sure, np.int8(YES), np.where(possible, np.int8(UNKNOWN), np.int8(NO)))
         verdicts = np.where(inside == YES, stayed, inside).astype(np.int8)
@@ -362,10 +369,11 @@ class ResidedSince(Resided):
         since = super().days(reading)
         people = reading.population.people[self.scope]
         today = np.broadcast_to(reading.moment.days_of(self.scope), (people.size,))
-        verdicts = self.unbroken(reading, today, lambda starts: starts <= since)
+        inside = self.inside(reading, today)
+        verdicts = self.unbroken(reading, inside, today, lambda starts: starts <= since)
         if self.date_fact is not None:
             unknown = ~reading.at(self.date_fact, self.scope).known
-            verdicts[unknown] = np.minimum(verdicts[unknown], UNKNOWN)
+            verdicts[unknown] = np.minimum(inside[unknown], UNKNOWN)
         return verdicts
 
     @override

@@ -46,8 +46,8 @@ CATALOGUE = FactCatalogue.from_mapping({
 })
 
 
-def parameter(identifier, *periods):
-    return Parameter.model_validate({"id": identifier, "label": identifier, "periods": list(periods)})
+def parameter(identifier, *periods, unit="yen"):
+    return Parameter.model_validate({"id": identifier, "label": identifier, "unit": unit, "periods": list(periods)})
 
 
 PARAMETERS = Parameters([
@@ -59,7 +59,7 @@ PARAMETERS = Parameters([
     parameter("full", {"valid_from": "2024-11-01", "value": 45_500}, {"valid_from": "2025-04-01", "value": 46_690},
               {"valid_from": "2026-04-01", "value": 48_050}),
     parameter("coefficient", {"valid_from": "2024-11-01", "value": "0.0250000"},
-              {"valid_from": "2025-04-01", "value": "0.0256619"}, {"valid_from": "2026-04-01", "value": "0.0264029"}),
+              {"valid_from": "2025-04-01", "value": "0.0256619"}, {"valid_from": "2026-04-01", "value": "0.0264029"}, unit="ratio"),
 ])
 
 
