@@ -262,8 +262,8 @@ def verdicts(h, on, limits):
     found["000000/pregnancy-support-benefit-second"] = between(
         due, last_birth(lambda d: after_months(d, 22) <= on), today + 56)
     found["000000/rota-first-dose"] = days(birth, 42, 104)
-    found["000000/rota-monovalent"] = days(birth, 69, 168)
-    found["000000/rota-pentavalent"] = days(birth, 69, 224)
+    found["000000/rota-monovalent"] = days(birth, 70, 168)
+    found["000000/rota-pentavalent"] = days(birth, 70, 224)
     found["000000/rsv-maternal-vaccination"] = days(due, -84, -22)
     special = np.minimum(special, claimant_income(h, special_year, *limits["special"], inclusive=True))
     found["000000/special-child-rearing-allowance"] = np.minimum(disabled, of_child(special))
