@@ -7,7 +7,14 @@ To add a group, write `<thing>_commands.py` with functions and name them here.
 
 import typer
 
-from app.cli import demo_command, household_care_commands, household_commands, operator_commands, registry_commands
+from app.cli import (
+    demo_command,
+    household_care_commands,
+    household_commands,
+    operator_commands,
+    registry_commands,
+    registry_format_commands,
+)
 
 main = typer.Typer(
     name="todoke",
@@ -22,6 +29,8 @@ main.command("explain")(household_commands.explain)
 main.add_typer(registry_commands.registry, name="registry")
 main.command("demo")(demo_command.demo)
 registry_commands.registry.command("publish")(operator_commands.publish_registry)
+registry_commands.registry.command("import")(registry_format_commands.import_programmes)
+registry_commands.registry.command("export")(registry_format_commands.export_programmes)
 main.command("run")(demo_command.run)
 main.add_typer(operator_commands.database, name="database")
 main.add_typer(operator_commands.keys, name="keys")

@@ -177,7 +177,7 @@ def application_of(
 def lines_of(text: str) -> tuple[str, ...]:
     """Return the lines of a list written as text, without their bullets."""
     lines = (
-        re.sub(r"^\s*(?:[・*●○◆■]|[-‐](?=\s)|[((]?\d{1,2}[))．.](?!\d))\s*", "", line).strip()
+        re.sub(r"^\s*(?:[・*●○◆■]|[-‐](?=\s)|[(（]?\d{1,2}[)）．.](?!\d))\s*", "", line).strip()
         for line in text.split("\n")
     )
     return tuple(line for line in lines if line)
@@ -189,7 +189,8 @@ def finished(document: Mapping[str, Any], findings: Findings) -> Document | None
     if findings.refuse:
         return None
     try:
-        Programme.model_validate(kept)
+        # The record stays as it is; walking through it again for every row would cost more than the programme.
+        Programme.model_validate({key: value for key, value in kept.items() if key != "official_record"})
     except ValidationError as error:
         for problem in problems_of(error):
             findings.error("not_a_programme", problem.path, found=problem.found, expected=problem.expected)

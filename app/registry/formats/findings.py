@@ -6,8 +6,9 @@ Sentences are in `templates/phrases/formats.yaml`, by code.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.platform.rendering import phrases
@@ -24,7 +25,7 @@ class Finding:
     level: Level
     code: str
     field: str
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def sentence(self) -> str:
         """Return the finding in words, for staff."""
@@ -51,7 +52,6 @@ class RowReading:
     short_name: str = ""
     document: Document | None = None
     findings: tuple[Finding, ...] = ()
-    changed_here: bool = field(default=False, compare=False)
 
     @property
     def refused(self) -> bool:
@@ -70,15 +70,15 @@ class Findings:
     def __init__(self) -> None:
         self._found: list[Finding] = []
 
-    def error(self, code: str, field: str, **values: object) -> None:
+    def error(self, code: str, field: str, /, **values: object) -> None:
         """Note why the row cannot be used."""
         self._found.append(Finding("error", code, field, values))
 
-    def doubt(self, code: str, field: str, **values: object) -> None:
+    def doubt(self, code: str, field: str, /, **values: object) -> None:
         """Note what a person has to look at."""
         self._found.append(Finding("doubt", code, field, values))
 
-    def repair(self, code: str, field: str, **values: object) -> None:
+    def repair(self, code: str, field: str, /, **values: object) -> None:
         """Note what was put right."""
         self._found.append(Finding("repair", code, field, values))
 

@@ -82,12 +82,12 @@ def _document(
         findings.doubt("no_date", PUBLISHED)
     day = min(published or known.read_on, known.read_on).isoformat()
     name, kind = cells[TITLE], "service"
-    findings.doubt("kind_guessed", KIND, kind=kind)
     summary = text_without_links(cells.get(SUMMARY) or cells.get(CONTENTS), SUMMARY, findings)
     if not summary:
         findings.doubt("summary_missing", SUMMARY)
     persons = text_without_links(cells.get(PERSONS), PERSONS, findings)
-    findings.doubt("conditions_as_text" if persons else "no_target_text", PERSONS)
+    if not persons:
+        findings.doubt("no_target_text", PERSONS)
     verbatim = {column: value for column, value in record.items() if narrow(column) in _KNOWN_COLUMNS}
     extras = {column: value for column, value in record.items() if column not in verbatim}
     address = _address(cells, findings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -85,10 +86,14 @@ def unusable(record: Any, *, depth: int = 0, path: str = "") -> Iterator[tuple[s
         yield from ((path, code) for code in _unusable_text(record))
     elif isinstance(record, Mapping):
         for key, value in record.items():
+            if _CONTROL.search(str(key)):
+                yield path, "control_characters"
             yield from unusable(value, depth=depth + 1, path=f"{path}.{key}" if path else str(key))
     elif isinstance(record, list | tuple):
         for value in record:
             yield from unusable(value, depth=depth + 1, path=path)
+    elif isinstance(record, float) and not math.isfinite(record):
+        yield path, "control_characters"
     elif isinstance(record, int) and not isinstance(record, bool) and abs(record) >= 10**11:
         yield from ((path, code) for code in _unusable_text(str(record)))
 

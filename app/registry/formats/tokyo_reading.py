@@ -112,7 +112,8 @@ def _document(
     tags = known.vocabulary.read_tags(record.get("tag"), findings)
     kinds = [known.vocabulary.kind_of_contents.get(code) for code in tags["contents"]]
     kind = next((one for one in kinds if one), "information")
-    findings.doubt("kind_guessed", "tag.contentsCode", kind=kind)
+    if not any(kinds):
+        findings.doubt("kind_guessed", "tag.contentsCode", kind=words()["kinds"][kind])
     subject, criteria = _criteria(record, tags["target"], findings)
     updated = day_of(record.get("updateDate"), "updateDate", findings) or day_of(
         _part(record, "odInformation").get("updateDate"), "odInformation.updateDate", findings
@@ -190,7 +191,8 @@ def _criteria(record: Mapping[str, Any], targets: tuple[str, ...], findings: Fin
         findings.repair("same_text_twice", "target.conditions")
         conditions = ""
     text = "\n".join(part for part in (persons, conditions) if part)
-    findings.doubt("conditions_as_text" if text else "no_target_text", "target.conditions")
+    if not text:
+        findings.doubt("no_target_text", "target.conditions")
     judgement: Document = {"judgement": {"ja": text or words()["no_target_text"]}}
     if window is None:
         return "household", judgement
@@ -268,7 +270,7 @@ def _application(record: Mapping[str, Any], findings: Findings) -> Document | No
 
 def _contact(record: Mapping[str, Any], findings: Findings) -> Document | None:
     contact = _part(record, "contact")
-    if re.search(r"[((\[]at[))\]]", plain(contact.get("contactEmail")), re.IGNORECASE):
+    if re.search(r"[(\[]at[)\]]", narrow(plain(contact.get("contactEmail"))), re.IGNORECASE):
         findings.repair("email_written_otherwise", "contact.contactEmail")
     return contact_of(
         plain(contact.get("contactName")),
