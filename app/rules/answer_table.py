@@ -6,7 +6,7 @@ One pass over all rows works everything out; ``answers`` reads single rows from 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from app.rules.amounts_over_time import KNOWN, OPEN, AmountColumns, Steps, pays,
 from app.rules.building import ANY_PROGRAMME, NO_YEAR
 from app.rules.columns import NO, UNKNOWN, YES, Rows, Verdicts
 from app.rules.deadlines import next_deadlines, opening_days
-from app.rules.evaluate import CompiledRule, Rulebook
+from app.rules.evaluate import CompiledRule
 from app.rules.outlines import Shared, open_figures, outlines
 from app.rules.people_nodes import people_verdicts
 from app.rules.population import Population
@@ -295,13 +295,3 @@ def _stops_counting(reckoning: IncomeYear, year: int) -> int:
     first, last = (number_of(dt.date(calendar, 1, 1)) for calendar in (year, year + 5))
     days = switch_days(reckoning, first, last)
     return next(day for day in days if int(income_years(reckoning, as_days(day))) > year)
-
-
-def version_tables(
-    rulebook: Rulebook, asked_of: Callable[[CompiledRule, NDArray[np.int64]], Asked], key: str, days: Days
-) -> Iterator[tuple[Rows, AnswerTable]]:
-    """For each version in force on some of the days: the places it answers, and their table."""
-    for rule in rulebook.versions[key]:
-        places = np.flatnonzero((rule.first <= days) & (days <= rule.last))
-        if len(places):
-            yield places, answer_table(asked_of(rule, places))

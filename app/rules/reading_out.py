@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def _courses(table: AnswerTable) -> list[tuple[tuple[dt.date, AmountAnswer | Non
         return [()] * len(table)
     steps: list[Any] = list(zip(_dates(table.steps.day), _amounts(table.rule, table.steps.amount), strict=True))
     offsets = table.steps.offsets.tolist()
-    return [tuple(steps[first:last]) for first, last in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [tuple(steps[first:last]) for first, last in pairwise(offsets)]
 
 
 def _lacks(table: AnswerTable) -> list[tuple[Missing, ...]]:
