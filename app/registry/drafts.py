@@ -53,6 +53,7 @@ class StaleRevision(Conflict):
             field="revision",
         )
         self.revision, self.paths, self.by = draft.revision, tuple(paths), by
+        self.errors = [{"at": path, "found": f"changed in revision {draft.revision}"} for path in paths]
 
 
 def put_drafts(

@@ -35,6 +35,16 @@ class NotReady(InvalidInput):
         self.complaints = tuple(sorted(set(complaints)))
         super().__init__("\n".join(f"{one.path}: {one.message}" for one in self.complaints))
 
+    @property
+    def errors(self) -> list[dict[str, str]]:
+        """Every place at fault: `at`, and `found` and `expected` where the message says both."""
+        return [{"at": one.path, **_found_and_expected(one.message)} for one in self.complaints]
+
+
+def _found_and_expected(message: str) -> dict[str, str]:
+    found, _, expected = message.partition("; expected ")
+    return {"found": found.removeprefix("found "), "expected": expected} if expected else {"found": message}
+
 
 @dataclass(frozen=True, slots=True)
 class Ready:

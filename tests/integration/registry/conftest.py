@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+import app.households.tables  # noqa: F401 - rooms refer to each other's tables by name
 from app.accounts.tables import StaffAccount
 from app.platform.database import Context, app_session
 from app.platform.identifiers import new_id
