@@ -482,7 +482,21 @@ def test_a_protected_guardian_let_in_by_a_link_binds_a_new_address_but_no_old_on
 def test_help_is_there_without_signing_in(browser, published):
     page = browser.open("/help").text
     assert 'href="tel:189"' in page
+    assert 'href="tel:0120078310"' in page
     assert "0120-0-78310" in page
+    assert 'href="tel:0333664152"' not in page, "a desk of Tokyo is for those who live there or ask for it"
+
+
+def test_help_lists_the_desks_of_the_town_that_is_asked_or_lived_in(browser, published):
+    asked = browser.open("/help?town=131121").text
+    assert 'href="tel:0333664152"' in asked
+    assert 'href="tel:%238000"' in asked
+    assert "みはらし" not in asked
+    assert "みはらし市(架空)こども家庭センター" in browser.open("/help?town=139904").text
+    assert browser.open("/help?town=other").status_code == 200
+    assert browser.open("/help?town=%3Cscript%3E").status_code == 200
+    browser.enter_family()
+    assert 'href="tel:0353391133"' in browser.open("/help").text
 
 
 def test_the_demo_date_moves_only_in_the_demo(browser, published, monkeypatch):
