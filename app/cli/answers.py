@@ -45,7 +45,7 @@ def words_of(name: str) -> Document:
 
 def phrases_of(registry: Registry, language: str) -> Phrases:
     """Return the sentences of one language, with the labels of this registry."""
-    return Phrases(language, _words(language), registry.facts, registry.parameters)
+    return Phrases(language, _words(language), registry.facts, registry.parameters, registry.names)
 
 
 def print_json(document: Document) -> None:

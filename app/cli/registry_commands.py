@@ -52,20 +52,21 @@ def check(folder: RegistryFolder = None, programme: Programmes = None) -> None:
 def read_back(
     programme: Programmes = None,
     lang: Annotated[Literal["ja", "ja-easy", "en"], typer.Option("--lang", help="Language of the sentences.")] = "ja",
+    on: OnDay = None,
     folder: RegistryFolder = None,
 ) -> None:
-    """Print the criteria of programmes as plain sentences, made from the same tree that runs."""
+    """Print what programmes say as plain sentences, made from the same tree that runs, with the figures of a day."""
     from app.cli.answers import phrases_of
-    from app.rules.read_back import read_back_text
+    from app.rules.read_back import as_text, full_read_back
 
-    known = open_registry(folder)
+    known, day = open_registry(folder), read_day(on, "--on")
     phrases = phrases_of(known, lang)
     for key in known_programmes(known, programme) or tuple(known.programmes):
         for version in known.programmes[key]:
             compiled = known.rulebook.on(key, version.valid.from_)
             if compiled is not None:
                 print(f"{key} {version.version} {version.name.in_language(lang)}")
-                print(read_back_text(compiled, phrases))
+                print(as_text(full_read_back(compiled, phrases, day)))
                 print()
 
 

@@ -46,7 +46,7 @@ class Engine:
         """
         rulebook = Rulebook.compile(registry.versions, registry.facts, registry.parameters)
         words = phrases(f"phrases/{LANGUAGE}")
-        return cls(registry, rulebook, Phrases(LANGUAGE, words, registry.facts, registry.parameters))
+        return cls(registry, rulebook, Phrases(LANGUAGE, words, registry.facts, registry.parameters, registry.names))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ def lint_wording(version: Programme, facts: FactCatalogue) -> Iterator[Remark]:
     yield from _counter_name(version)
     yield from _lengths(version)
     yield from _testable(version, facts)
+    yield from _judgements(version)
     figure = FIGURE.search(version.summary.ja)
     if figure is not None and version.amount is None and version.kind in ("cash", "in_kind", "reduction"):
         yield warning("amount_only_in_words", "amount", figure=figure.group())
@@ -76,6 +77,25 @@ def _texts(version: Programme) -> Iterator[tuple[str, str, Text]]:
         text = getattr(application.how, way, None)
         if text is not None:
             yield f"application.how.{way}", "ways", text
+
+
+def _judgements(version: Programme) -> Iterator[Remark]:
+    """What people decide is quoted inside other sentences, so that it must be a phrase and no sentence."""
+    for path, text in _judgement_texts(version.criteria.model_dump(by_alias=True), "criteria"):
+        if text.rstrip().endswith("。"):
+            yield warning("judgement_is_sentence", path)
+
+
+def _judgement_texts(part: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(part, dict):
+        judgement = part.get("judgement")
+        if isinstance(judgement, dict):
+            yield path, str(judgement.get("ja", ""))
+        for key, value in part.items():
+            yield from _judgement_texts(value, f"{path}.{key}")
+    elif isinstance(part, list | tuple):
+        for position, value in enumerate(part):
+            yield from _judgement_texts(value, f"{path}[{position}]")
 
 
 def _testable(version: Programme, facts: FactCatalogue) -> Iterator[Remark]:

@@ -28,7 +28,7 @@ from app.registry.positions import Complaint, PositionedDocument, read_documents
 from app.registry.programme import Programme
 from app.registry.references import unknown_facts_and_parameters, unknown_programmes
 from app.rules.dependencies import circles
-from app.rules.documents import DocumentError, Problem, problems_of
+from app.rules.documents import DocumentError, Problem, Text, problems_of
 from app.rules.evaluate import Rulebook, compile_rule
 from app.rules.facts import FactCatalogue
 from app.rules.municipality_code import covers
@@ -67,6 +67,11 @@ class Registry:
     def rulebook(self) -> Rulebook:
         """All versions, compiled once and kept."""
         return Rulebook.compile(self.versions, self.facts, self.parameters)
+
+    @cached_property
+    def names(self) -> dict[str, Text]:
+        """The names of programmes by id, as their latest versions say; a national one goes before a town's own."""
+        return {versions[-1].id: versions[-1].name for _, versions in sorted(self.programmes.items(), reverse=True)}
 
     @property
     def versions(self) -> tuple[Programme, ...]:

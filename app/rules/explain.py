@@ -24,7 +24,8 @@ VERDICT_NAMES = {NO: "ineligible", UNKNOWN: "undetermined", YES: "eligible"}
 class Explanation:
     """One node in words. ``sentence`` holds the condition, the verdict and the value used.
 
-    ``person`` is whose test it is inside a quantifier (``child:c1``); ``fact``/``value`` the value used, if any.
+    ``person`` is whose test it is inside a quantifier (``child:c1``), ``whose`` the same in words (1人目のお子さん);
+    ``fact``/``value`` the value used, if any.
     """
 
     verdict: str
@@ -32,6 +33,7 @@ class Explanation:
     condition: str
     path: str
     person: str | None = None
+    whose: str | None = None
     fact: str | None = None
     value: str | None = None
     source: str | None = None
@@ -41,7 +43,7 @@ class Explanation:
     def as_document(self) -> dict[str, Any]:
         """As plain JSON values; what is not there is left out."""
         document: dict[str, Any] = {"verdict": self.verdict, "sentence": self.sentence, "path": self.path}
-        for name in ("person", "fact", "value", "source", "recorded_on"):
+        for name in ("person", "whose", "fact", "value", "source", "recorded_on"):
             if getattr(self, name) is not None:
                 document[name] = getattr(self, name)
         if self.parts:
@@ -66,12 +68,23 @@ def explain(traced: Trace, reading: Reading, phrases: Phrases) -> Explanation:
         words,
         traced.node.path,
         traced.person,
+        None if traced.person is None else _whose(traced, reading, phrases),
         facts[0] if facts else None,
         value,
         source,
         recorded_on,
         tuple(explain(part, reading, phrases) for part in traced.parts),
     )
+
+
+def _whose(traced: Trace, reading: Reading, phrases: Phrases) -> str:
+    """The person by its place in the household's list, because ids are nothing to read out."""
+    kind, identifier = str(traced.person).split(":", 1)
+    people = reading.population.people[kind]
+    household = int(reading.population.people[traced.kind].household[traced.row])
+    first, last = int(people.offsets[household]), int(people.offsets[household + 1])
+    place = next((number for number, row in enumerate(range(first, last)) if people.ids[row] == identifier), 0)
+    return phrases.say("person_at", people=phrases.say(f"people.{kind}"), n=place + 1)
 
 
 def _date(text: str) -> dt.date:
@@ -118,5 +131,5 @@ def _beside_limit(node: Compared, text: str, traced: Trace, reading: Reading, ph
 
 def lines(explanation: Explanation, depth: int = 0) -> list[tuple[int, str]]:
     """(depth, sentence) of every node, for a page or a terminal."""
-    own = explanation.sentence if explanation.person is None else f"{explanation.person}: {explanation.sentence}"
+    own = explanation.sentence if explanation.whose is None else f"{explanation.whose}: {explanation.sentence}"
     return [(depth, own)] + [line for part in explanation.parts for line in lines(part, depth + 1)]

@@ -26,10 +26,11 @@ def lint_units(rule: CompiledRule, catalogue: FactCatalogue, parameters: Paramet
     for node in rule.nodes:
         if isinstance(node, Window) and isinstance(node.source, Within):
             opens, closes = node.source.from_, node.source.until
+            if opens is None or closes is None or opens.in_days == closes.in_days:
+                continue
             # Before a date there are only days and weeks, so that a window around it may well end in months.
-            if opens is not None and closes is not None and opens.in_days != closes.in_days and opens.days >= 0:
-                if (opens.months or opens.days) and (closes.months or closes.days):
-                    yield warning("span_mix", node.path, opens=opens, closes=closes)
+            if opens.days >= 0 and (opens.months or opens.days) and (closes.months or closes.days):
+                yield warning("span_mix", node.path, opens=opens, closes=closes)
     for number, case in enumerate(rule.rule.amount or ()):
         for word in ("yen", "least", "most"):
             term = getattr(case, word)

@@ -6,12 +6,13 @@ The caller reads ``templates/phrases/<language>.yaml`` and passes the mapping; l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.calendar.day_numbers import date_of
 from app.calendar.spans import Span
 from app.rules import criteria
+from app.rules.documents import Text
 from app.rules.facts import Fact, FactCatalogue
 from app.rules.nodes import (
     Compared,
@@ -31,12 +32,16 @@ from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Reside
 
 @dataclass(frozen=True)
 class Phrases:
-    """The words of one language (``ja``, ``ja-easy`` or ``en``), and the labels they speak about."""
+    """The words of one language (``ja``, ``ja-easy`` or ``en``), and the labels they speak about.
+
+    ``programmes`` are the names of programmes by id, for what a rule says of other ones.
+    """
 
     language: str
     words: Mapping[str, Any]
     catalogue: FactCatalogue
     parameters: Parameters
+    programmes: Mapping[str, Text] = field(default_factory=dict)
 
     def say(self, key: str, /, **values: Any) -> str:
         """A phrase with its places filled; ``a.b`` goes into a group. Raises ``KeyError`` for a missing phrase."""
@@ -55,8 +60,13 @@ class Phrases:
             return self.say(f"lists.{name}")
         if name.startswith(("receives.", "received_elsewhere.")):
             question, programme = name.split(".", 1)
-            return self.say(f"{question}_fact", programme=programme)
+            return self.say(f"{question}_fact", programme=self.programme(programme))
         return self.say("residence_fact" if owner == "residence" else "municipality_fact")
+
+    def programme(self, programme: str) -> str:
+        """The name of another programme (its id, or ``CODE/id``), never the id itself."""
+        name = self.programmes.get(programme.rsplit("/", 1)[-1])
+        return self.say("other_programme") if name is None else name.in_language(self.language)
 
     def asked(self, path: str) -> str:
         """Something that is not known yet, as a thing to find out: 「…」かどうか, an amount, 保護者のこと."""
@@ -121,7 +131,7 @@ def condition(node: Node, phrases: Phrases) -> str:
     if isinstance(node, Window) and not isinstance(node.source, criteria.FactTest):
         return _window(node, phrases)
     if isinstance(node, Answered):
-        return phrases.say(node.question, programme=node.programme)
+        return phrases.say(node.question, programme=phrases.programme(node.programme))
     if isinstance(node, Stay):
         return _residence(node, phrases)
     if isinstance(node, Totalled):
@@ -200,7 +210,7 @@ def _window(node: Window, phrases: Phrases) -> str:
     if source.after is not None:
         fact = phrases.say("day_after", fact=fact, span=phrases.span(source.after))
     words = phrases.say("window", fact=fact, opens=opens, closes=closes)
-    return " ".join(words.split()) if phrases.language == "en" else words
+    return words if phrases.language == "ja" else " ".join(words.split())
 
 
 def _residence(node: Stay, phrases: Phrases) -> str:

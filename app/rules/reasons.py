@@ -22,7 +22,8 @@ def reason(traced: Trace, phrases: Phrases, reading: Reading, stale: bool = Fals
         return phrases.say("reason_stale")
     if traced.verdict == UNKNOWN and only_by_judgement(traced):
         leaf = next(leaf for leaf in traced.leaves() if isinstance(leaf.node, Open))
-        return phrases.say("reason_judgement", text=leaf.node.source.judgement.in_language(phrases.language))
+        text = leaf.node.source.judgement.in_language(phrases.language).rstrip("。.")
+        return phrases.say("reason_judgement", text=phrases.quoted(text))
     if traced.verdict == UNKNOWN:
         asked = [phrases.asked(missing.fact) for missing in decisive(traced)]
         return phrases.say("reason_undetermined", facts=_some_of(asked, phrases, "list_separator"))

@@ -13,7 +13,7 @@ from app.registry.loading import Registry, load_registry
 from app.registry.programme import Programme
 from app.rules.municipality_code import NATIONAL
 from app.rules.phrases import Phrases
-from app.rules.read_back import read_back
+from app.rules.read_back import full_read_back
 
 LANGUAGE = "ja"
 
@@ -60,19 +60,19 @@ def view_of(registry: Registry, key: str, municipality: str, today: dt.date) -> 
         version=version,
         versions=tuple(reversed(versions)),
         replaced_by=registry.replaced_in(key, municipality),
-        read_back=_read_back(registry, key, version),
+        read_back=_read_back(registry, key, version, today),
         examples=sum(len(one.examples) for one in versions),
         differences=_differences(registry, key),
         overdue=version.next_check_on is not None and version.next_check_on < today,
     )
 
 
-def _read_back(registry: Registry, key: str, version: Programme) -> list[tuple[int, str]]:
+def _read_back(registry: Registry, key: str, version: Programme, today: dt.date) -> list[tuple[int, str]]:
     compiled = registry.rulebook.on(key, version.valid.from_)
     if compiled is None:
         return []
-    words = Phrases(LANGUAGE, phrases(f"phrases/{LANGUAGE}"), registry.facts, registry.parameters)
-    return read_back(compiled, words)
+    words = Phrases(LANGUAGE, phrases(f"phrases/{LANGUAGE}"), registry.facts, registry.parameters, registry.names)
+    return full_read_back(compiled, words, today)
 
 
 _results: dict[str, tuple[Registry, list[str] | None]] = {}

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from app.rules.documents import Text
 from app.rules.evaluate import Rulebook, compile_rule
 from app.rules.facts import FactCatalogue
 from app.rules.household import read_household
@@ -28,7 +29,7 @@ def said(criteria, document, language="ja", subject="household", **more):
     made = rule(criteria, subject=subject, **more)
     people = Population.from_documents([read_household(document, FACTS, "h")], FACTS)
     found = answers_on(Rulebook.compile([made], FACTS, PARAMETERS), people, ON, [made.key],
-                       Phrases(language, words, FACTS, PARAMETERS))
+                       Phrases(language, words, FACTS, PARAMETERS, {"gift": Text(ja="gift")}))
     return found[0].answers[0].reason
 
 
