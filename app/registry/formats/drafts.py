@@ -183,16 +183,20 @@ def lines_of(text: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def finished(document: Mapping[str, Any], findings: Findings) -> Document | None:
-    """Return a document that is a programme, without empty keys; None, with every reason, where it is not one."""
-    kept = {key: value for key, value in document.items() if value not in (None, "", [], {})}
+def without_empty(document: Mapping[str, Any]) -> Document:
+    """Return a document without the keys that a row says nothing for."""
+    return {key: value for key, value in document.items() if value not in (None, "", [], {})}
+
+
+def finished(document: Document, findings: Findings) -> Document | None:
+    """Return a document that is a programme; None, with every reason, where it is not one."""
     if findings.refuse:
         return None
     try:
         # The record stays as it is; walking through it again for every row would cost more than the programme.
-        Programme.model_validate({key: value for key, value in kept.items() if key != "official_record"})
+        Programme.model_validate({key: value for key, value in document.items() if key != "official_record"})
     except ValidationError as error:
         for problem in problems_of(error):
             findings.error("not_a_programme", problem.path, found=problem.found, expected=problem.expected)
         return None
-    return kept
+    return document

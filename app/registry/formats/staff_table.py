@@ -109,7 +109,7 @@ def read(record: Mapping[str, str], row: int, known: Known) -> RowReading:
             findings.error(code, column)
         if text.lstrip().startswith("=") or text.strip() in _SPREADSHEET_ERRORS:
             findings.error("formula_found", column, found=text)
-    shown = {key: _columns()[key]["header"] for key in _columns()}
+    shown = {key: column["header"] for key, column in _columns().items()} | named
     town, key = (None, "") if findings.refuse else _which(cells, shown, known, findings)
     document = None
     if town is not None and not findings.refuse:

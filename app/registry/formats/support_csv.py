@@ -22,6 +22,7 @@ from app.registry.formats.drafts import (
     period_of,
     resolve_municipality,
     text_without_links,
+    without_empty,
     words,
 )
 from app.registry.formats.drafts import official_record as kept_record
@@ -60,7 +61,7 @@ def read(record: Mapping[str, str], row: int, known: Known) -> RowReading:
     town = _municipality(body, known, findings)
     document = None
     if town is not None and not findings.refuse:
-        document = finished(_document(record, cells, town, known, findings), findings)
+        document = finished(without_empty(_document(record, cells, town, known, findings)), findings)
     return RowReading(row, "", town.name if town else body, cells.get(SUBTITLE, ""), document, findings.all())
 
 

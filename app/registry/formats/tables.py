@@ -189,8 +189,9 @@ def _refuse_bombs(path: Path) -> None:
             if unpacked > MOST_UNPACKED_BYTES or len(parts) > 2_000:
                 raise InvalidInput(f"{path.name} would unpack to {unpacked:,} bytes; expected under 200 MB")
             for part in parts:
-                if part.filename.endswith((".xml", ".rels")) and b"<!DOCTYPE" in archive.open(part).read(4_096):
-                    raise InvalidInput(f"{path.name} holds an XML document type, which no workbook needs")
+                with archive.open(part) as opened:
+                    if b"<!DOCTYPE" in opened.read(4_096):
+                        raise InvalidInput(f"{path.name} holds an XML document type, which no workbook needs")
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as problem:
         raise InvalidInput(f"{path.name} is a broken workbook ({problem}); save it again") from None
 

@@ -12,14 +12,14 @@ from typing import Any
 from app.calendar.era import date_from_era
 from app.rules.my_number import holds_my_number
 
-_LINK = re.compile(r"(?P<title>[^\s;|]{0,80});(?P<uri>https?://[^\s|（）()<>]+)")
+_LINK = re.compile(r"(?P<title>[^\s;|]{0,80});(?P<uri>https?://[^\s|（）()<>。、「」『』]+)")
 _ADDRESS = re.compile(r"https?://\S+")
 _WESTERN = re.compile(r"(\d{4})(?:[-/.]|年)(\d{1,2})(?:[-/.]|月)(\d{1,2})日?(?:[T ]00:00(?::00)?)?")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _PHONE = re.compile(r"(?<![\d#])(?:0\d{1,4}-\d{1,4}-\d{3,5}|#\d{4})(?!\d)")
 _HTTPS = re.compile(r"https://[^\s/]+(?:/\S*)?")
 _EMAIL = re.compile(r"[^\s@,;、]+@[^\s@,;、]+\.[^\s@,;、]+")
-_TWELVE = re.compile(r"\d(?:[ \-‐‑–−ー]?\d){11}")
+_TWELVE = re.compile(r"\d(?:[ \u3000\-\uff0d‐‑‒–—―−ー]?\d){11}")
 _MY_NUMBER = re.compile(r"(?<!\d)\d{12}(?!\d)|(?<![\d-])\d{4}([ -])\d{4}\1\d{4}(?![\d-])")
 _DASHES = str.maketrans("‐‑‒–—―−ー", "--------")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -57,7 +57,7 @@ def plain(value: Any) -> str:
 
 def without_links(text: str) -> tuple[str, tuple[str, ...]]:
     """Take `タイトル;https://…` apart: the text with the titles only, and the addresses."""
-    addresses = tuple(match["uri"].rstrip("。、,") for match in _LINK.finditer(text))
+    addresses = tuple(match["uri"].rstrip(",") for match in _LINK.finditer(text))
     return (_LINK.sub(lambda match: match["title"], text), addresses) if addresses else (text, ())
 
 

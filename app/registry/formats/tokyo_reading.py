@@ -24,6 +24,7 @@ from app.registry.formats.drafts import (
     period_of,
     resolve_municipality,
     text_without_links,
+    without_empty,
     words,
 )
 from app.registry.formats.drafts import official_record as kept_record
@@ -49,7 +50,7 @@ def read(record: Any, row: int, known: Known) -> RowReading:
     short = plain(names.get("shortName"))
     document = None
     if town is not None and psid is not None and not findings.refuse:
-        document = finished(_document(record, psid, town, known, findings), findings)
+        document = finished(without_empty(_document(record, psid, town, known, findings)), findings)
     name = town.name if town else plain(_part(record, "area").get("areaCode")).partition(";")[2].strip()
     shown_psid = psid[0] if psid else plain(_part(record, "basicInformation").get("psid"))[:80]
     return RowReading(row, shown_psid, name, short, document, findings.all())
