@@ -46,6 +46,7 @@ class Reaches(Document):
 
     ``left_within``: households that left the area less than this long ago. The criteria judge them too and must say
     what living there means (``resident_on: today``), so that a gap between two towns is told and not passed over.
+    Who is not known to have left the area is not reached: an unknown former town is no perhaps in every town.
     """
 
     left_within: SpanText
