@@ -10,7 +10,7 @@ import app.matching.tables
 import app.notices.tables
 import app.partners.tables
 import app.registry.tables  # noqa: F401
-from app.faces import parent, partner, staff
+from app.faces import opendata, parent, partner, staff
 from app.web import assets, demo, problems, static_files
 from app.web.security import SecurityHeaders
 
@@ -26,6 +26,6 @@ def create_app() -> FastAPI:
     app.add_middleware(SecurityHeaders)
     problems.install(app)
     static_files.install(app)
-    for router in (demo.router, *parent.routers, *staff.routers, *partner.routers):
+    for router in (demo.router, *parent.routers, *staff.routers, *partner.routers, *opendata.routers):
         app.include_router(router)
     return app

@@ -1,12 +1,16 @@
 """Errors become a page, a fragment or problem+json (RFC 9457) here and nowhere else.
 
-An API (`/api/…`, `/partner/v1/…`, or a caller that asks for JSON) gets the error's own English text; a person gets the
-words of `templates/errors`, because an error text of the system may name things that mean nothing to a family.
+An API (`/api/…`, `/partner/v1/…`, `/open/v1/…`, `/staff/api/…`, or a caller that asks for JSON) gets the error's own
+English text; a person gets the words of `templates/errors`, because an error text of the system may name things that
+mean nothing to a family.
 """
+
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +32,23 @@ STATUS: dict[type[TodokeError], int] = {
 }
 _KNOWN = frozenset({400, 403, 404, 405, 409, 413, 422, 429, 500})
 _log = structlog.get_logger()
+
+
+class ProblemView(BaseModel):
+    """An error (RFC 9457). `type` is stable; `detail` says what was found, what was expected and what to do."""
+
+    type: str = Field(pattern="^urn:todoke:problem:")
+    title: str
+    status: int
+    detail: str
+    field: str | None = Field(default=None, description="The member at fault, if it is one.")
+    errors: list[dict[str, str]] | None = Field(default=None, description="Every member at fault, with what is wrong.")
+
+
+def promised_problem(description: str) -> dict[str, Any]:
+    """Return the part of a route's OpenAPI `responses` for one status; the document itself adds `ProblemView`."""
+    schema = {"$ref": "#/components/schemas/ProblemView"}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
 
 
 def install(app: FastAPI) -> None:
@@ -55,7 +76,7 @@ def problem(request: Request, status: int, slug: str, detail: str, **more: objec
 def wants_json(request: Request) -> bool:
     """Tell whether the caller is a program."""
     path = request.url.path
-    if path.startswith(("/api/", "/partner/v1/")):
+    if path.startswith(("/api/", "/partner/v1/", "/open/v1/", "/staff/api/")):
         return True
     accepted = request.headers.get("accept", "")
     return "json" in accepted and "text/html" not in accepted
@@ -66,8 +87,8 @@ def _todoke_error(request: Request, error: Exception) -> Response:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
     if status == 500:
         _log.error("misconfigured", path=_route(request), detail=error.message)
-    field = {"field": error.field} if error.field else {}
-    return problem(request, status, error.slug, error.message, **field)
+    more = {"field": error.field, "errors": getattr(error, "errors", None)}
+    return problem(request, status, error.slug, error.message, **{name: value for name, value in more.items() if value})
 
 
 def _sign_in_needed(request: Request, error: Exception) -> Response:

@@ -60,7 +60,7 @@ def add_headers(headers: MutableHeaders, nonce: str) -> None:
     headers["X-Frame-Options"] = "DENY"
     headers["Referrer-Policy"] = "no-referrer"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")  # open data says cross-origin itself
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=(), payment=(), browsing-topics=()"
     if settings().secure_cookies:
         headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from app.faces.partner import delivery_api, endpoint_api, event_api
 from app.faces.partner.caller import PREFIX
-from app.faces.partner.views import ProblemView
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, example_of
 from app.platform.settings import settings
 from app.web.access import Anyone
+from app.web.problems import ProblemView
 
 router = APIRouter(prefix=PREFIX, dependencies=[Anyone], include_in_schema=False)
 _REFERENCE = "#/components/schemas/{model}"

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 from app.delivery.tables import Delivery, DeliveryAttempt
 from app.partners.tables import PartnerEndpoint
 from app.platform.outbound import LONGEST_URL
+from app.web.problems import promised_problem
 
 
 def _in_utc(instant: dt.datetime) -> str:
@@ -187,28 +188,12 @@ class EventTypeList(BaseModel):
     event_types: list[EventTypeView]
 
 
-class ProblemView(BaseModel):
-    """An error (RFC 9457). `type` is stable; `detail` says what was found, what was expected and what to do."""
-
-    type: str = Field(pattern="^urn:todoke:problem:")
-    title: str
-    status: int
-    detail: str
-    field: str | None = Field(default=None, description="The member at fault, if it is one.")
-    errors: list[dict[str, str]] | None = Field(default=None, description="Every member at fault, with what is wrong.")
-
-
-def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/ProblemView"}
-    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
-
-
 #: The errors of every route that needs a key.
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: _problem("No key, or not a live one."),
-    422: _problem("Something in the request is wrong."),
-    429: _problem("Too many requests; wait as long as Retry-After says."),
+    401: promised_problem("No key, or not a live one."),
+    422: promised_problem("Something in the request is wrong."),
+    429: promised_problem("Too many requests; wait as long as Retry-After says."),
 }
-NO_JSON: dict[int | str, dict[str, Any]] = {400: _problem("The body is not UTF-8 text.")}
-NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _problem("There is no such thing, or it is not yours.")}
-CONFLICT: dict[int | str, dict[str, Any]] = {409: _problem("The state of the thing does not allow it.")}
+NO_JSON: dict[int | str, dict[str, Any]] = {400: promised_problem("The body is not UTF-8 text.")}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: promised_problem("There is no such thing, or it is not yours.")}
+CONFLICT: dict[int | str, dict[str, Any]] = {409: promised_problem("The state of the thing does not allow it.")}
