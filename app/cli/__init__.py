@@ -14,6 +14,7 @@ from app.cli import (
     operator_commands,
     registry_commands,
     registry_format_commands,
+    registry_life_commands,
 )
 
 main = typer.Typer(
@@ -31,6 +32,7 @@ main.command("demo")(demo_command.demo)
 registry_commands.registry.command("publish")(operator_commands.publish_registry)
 registry_commands.registry.command("import")(registry_format_commands.import_programmes)
 registry_commands.registry.command("export")(registry_format_commands.export_programmes)
+registry_life_commands.add_to(registry_commands.registry, main)
 main.command("run")(demo_command.run)
 main.add_typer(operator_commands.database, name="database")
 main.add_typer(operator_commands.keys, name="keys")

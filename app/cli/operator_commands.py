@@ -44,6 +44,7 @@ def upgrade() -> None:
 
 def publish_registry(folder: RegistryFolder = None) -> None:
     """Write the registry's files into the database, as todoke_owner; what has not changed is left alone."""
+    import app.households.tables  # noqa: F401 - rooms refer to each other's tables by name
     from app.platform import clock
     from app.platform.database import owner_session
     from app.registry.versions import publish
@@ -54,6 +55,8 @@ def publish_registry(folder: RegistryFolder = None) -> None:
         session.commit()
     for name in (*report.added, *report.changed):
         print(f"{'new' if name in report.added else 'changed'}: {name}")
+    for name in report.kept:
+        print(f"kept as staff approved it, the files say otherwise: {name}")
     print(f"{len(report.added)} new, {len(report.changed)} changed, {report.unchanged} unchanged")
 
 
@@ -88,6 +91,7 @@ def staff_link(
         session.flush()
         token = create_link(session, staff_id=account.id, municipality_code=code)
         session.commit()
+    typer.echo(f"account {account.id}", err=True)
     print(f"{settings().public_url}/staff/sign-in/{token}")
 
 

@@ -20,6 +20,9 @@ from app.registry.loading import Registry
 from app.registry.statements import Statement, Wording, statements
 from app.rules.phrases import Phrases
 
+Side = tuple[Registry, Mapping[str, Any], dt.date]
+"""The registry a document stands in, the whole document, and the day whose limits are shown."""
+
 _EMPTY = Statement("", (), ABSENT)
 
 
@@ -54,19 +57,19 @@ class TemplateDifference:
 def wording(registry: Registry, language: str = "ja") -> Wording:
     """Return the words in which differences are told."""
     words = phrases(f"phrases/{language}")
-    return Wording(Phrases(language, words, registry.facts, registry.parameters), phrases("phrases/differences"))
+    return Wording(
+        Phrases(language, words, registry.facts, registry.parameters, registry.names), phrases("phrases/differences")
+    )
 
 
-def difference(
-    before: tuple[Registry, Mapping[str, Any], dt.date], after: tuple[Registry, Mapping[str, Any], dt.date]
-) -> list[Difference]:
+def difference(before: Side | None, after: Side) -> list[Difference]:
     """Say what differs between two versions.
 
     Args:
-        before: the registry it stands in, the whole document, and the day whose limits are shown.
+        before: the registry it stands in, the whole document, and the day whose limits are shown; None = nothing.
         after: the same of the later one; the registry may be another one, as known at another time.
     """
-    one = statements(*before, wording(before[0]))
+    one = {} if before is None else statements(*before, wording(before[0]))
     other = statements(*after, wording(after[0]))
     paths = dict.fromkeys((*one, *other))
     return [told for path in paths if (told := _told(path, one.get(path, _EMPTY), other.get(path, _EMPTY))) is not None]
@@ -85,11 +88,7 @@ def document_on(registry: Registry, key: str, day: dt.date) -> dict[str, Any]:
     return registry.documents[key, version.version]
 
 
-def template_difference(
-    template_before: tuple[Registry, Mapping[str, Any], dt.date],
-    template_now: tuple[Registry, Mapping[str, Any], dt.date],
-    local: tuple[Registry, Mapping[str, Any], dt.date],
-) -> TemplateDifference:
+def template_difference(template_before: Side, template_now: Side, local: Side) -> TemplateDifference:
     """Say what a changed template means for a local programme.
 
     Args:

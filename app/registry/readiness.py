@@ -77,24 +77,34 @@ def whole(registry: Registry, document: Mapping[str, Any]) -> RawDocument:
         raise NotReady([Complaint(DRAFT, 0, "based_on", str(error))]) from None
 
 
+def loaded(registry: Registry, document: Mapping[str, Any]) -> tuple[Programme, PositionedDocument]:
+    """Return a draft as the program reads it, and its whole document.
+
+    Raises:
+        NotReady: it does not load: a field is wrong, or a name in it is nobody's.
+    """
+    positioned = PositionedDocument(DRAFT, whole(registry, document))
+    programme = read_model(Programme, positioned, positioned.value)
+    if programme is None:
+        raise NotReady(positioned.complaints)
+    if programme.municipality not in registry.municipalities:
+        positioned.complain("municipality", f"found {programme.municipality}, which the registry does not know")
+    keys, names = registry.programmes.keys() | {programme.key}, registry.parameter_documents
+    complain_of_contents(positioned, programme, positioned.value, registry.facts, registry.parameters, names, keys)
+    if positioned.complaints:
+        raise NotReady(positioned.complaints)
+    return programme, positioned
+
+
 def ready(registry: Registry, document: Mapping[str, Any], today: dt.date) -> Ready:
     """Check a document against what is published, and return what publishing it would write.
 
     Raises:
         NotReady: with everything that is wrong.
     """
-    merged = whole(registry, document)
-    positioned = PositionedDocument(DRAFT, merged)
-    programme = read_model(Programme, positioned, merged)
-    if programme is None:
-        raise NotReady(positioned.complaints)
-    if programme.municipality not in registry.municipalities:
-        positioned.complain("municipality", f"found {programme.municipality}, which the registry does not know")
+    programme, positioned = loaded(registry, document)
     published = [registry.documents[programme.key, one.version] for one in registry.programmes.get(programme.key, ())]
-    positioned.value, neighbours = _fitted(merged, published, positioned)
-    keys = registry.programmes.keys() | {programme.key}
-    names = registry.parameter_documents
-    complain_of_contents(positioned, programme, merged, registry.facts, registry.parameters, names, keys)
+    positioned.value, neighbours = _fitted(positioned.value, published, positioned)
     if positioned.complaints:
         raise NotReady(positioned.complaints)
     programme = Programme.model_validate(positioned.value)

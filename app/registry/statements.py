@@ -1,15 +1,16 @@
 """A version in words, field by field: what stands on each side of a 新旧対照 table.
 
-Criteria are the sentences of `rules.read_back`, from the tree that runs; limits are the parameters that the rule names,
-as they are in force on the day looked at. The words around them come from `templates/phrases/differences.yaml`.
+Criteria, amounts and deadlines are the sentences of `rules.read_back`, from the tree that runs; limits are the
+parameters that the rule names, as they are in force on the day looked at. The words around them come from
+`templates/phrases/differences.yaml`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -20,10 +21,12 @@ from app.registry.loading import Registry
 from app.registry.programme import Programme
 from app.registry.references import parameters_named_in
 from app.rules.evaluate import CompiledRule, compile_rule
-from app.rules.nodes import Node
 from app.rules.parameters import Parameter, ParameterPeriod
-from app.rules.phrases import Phrases, condition
+from app.rules.phrases import Phrases
 from app.rules.read_back import read_back
+from app.rules.read_back_amounts import amounts_read_back
+from app.rules.read_back_application import application_read_back
+from app.rules.read_back_conditions import Shown
 
 _UNSAID = ("id", "municipality")
 _LIMIT = "(limits)"
@@ -141,88 +144,25 @@ class _Voice:
         return self.wording.choice(path[-1], str(value))
 
     def _criteria(self, _criteria: Any) -> Iterator[str]:
-        for depth, sentence in read_back(self.compiled, self.phrases):
-            yield "　" * depth + sentence
+        return _indented(read_back(self.compiled, self.phrases))
 
-    def _amounts(self, cases: list[dict[str, Any]]) -> Iterator[str]:
-        for case, compiled in zip(cases, self.compiled.cases, strict=True):
-            otherwise = self.say("amount.otherwise") if len(cases) > 1 else ""
-            when = otherwise if compiled.when is None else self._condition(compiled.when)
-            when = when and self.say("amount.when", when=when)
-            yen = self._term(case["yen"])
-            each = self.wording.choice("each", case.get("each", "subject"))
-            yield self.say("amount.case", when=when, yen=yen, per=self.wording.choice("per", case["per"]), each=each)
-            for bound in ("least", "most"):
-                if case.get(bound) is not None:
-                    yield self.say(f"amount.{bound}", yen=self._term(case[bound]))
+    def _amounts(self, _cases: Any) -> Iterator[str]:
+        return _indented(amounts_read_back(self.compiled, self.phrases, Shown(None)))
 
-    def _condition(self, node: Node) -> str:
-        said = condition(node, self.phrases)
-        parts = [self._condition(part) for part in node.parts]
-        return self.say("condition", condition=said, parts="、".join(parts)) if parts else said
+    def _deadlines(self, _deadlines: Any) -> Iterator[str]:
+        return self._of_application(deadlines=self.compiled.deadlines)
 
-    def _term(self, term: Any) -> str:
-        if not isinstance(term, Mapping):
-            return self.phrases.say("yen", number=_number(term))
-        if "parameter" in term:
-            parameter = self.registry.parameters[term["parameter"]]
-            return self.phrases.quoted(parameter.label.in_language(self.phrases.language))
-        if "fact" in term:
-            return self.phrases.label(term["fact"])
-        for word, joint in self.words_of("joints").items():
-            if word in term:
-                return "(" + str(joint).join(self._factor(one) for one in term[word]) + ")"
-        for word in ("min", "max"):
-            if word in term:
-                return self.say(f"terms.{word}", terms="、".join(self._factor(one) for one in term[word]))
-        if "round" in term:
-            way = self.wording.choice("round", term.get("direction", "half_up"))
-            return self.say("terms.round", term=self._term(term["round"]), to=term.get("to", 1), way=way)
-        return json.dumps(term, ensure_ascii=False, sort_keys=True)
+    def _take_up(self, _cases: Any) -> Iterator[str]:
+        return self._of_application(take_up=self.compiled.take_up)
 
-    def _factor(self, term: Any) -> str:
-        return _number(term) if not isinstance(term, Mapping) else self._term(term)
-
-    def words_of(self, group: str) -> Mapping[str, Any]:
-        """Return one group of the catalogue."""
-        found: Mapping[str, Any] = self.wording.words[group]
-        return found
-
-    def _deadlines(self, deadlines: list[dict[str, Any]]) -> Iterator[str]:
-        for deadline in deadlines:
-            until = self._until(deadline)
-            office = self.wording.choice("holiday", deadline.get("holiday", "as_is"))
-            no_loss = self.say("deadline.no_loss") if deadline.get("no_loss") else ""
-            occasion = self.wording.choice("occasion", deadline["occasion"])
-            yield self.say("deadline.line", occasion=occasion, until=until, office=office, no_loss=no_loss)
-
-    def _until(self, deadline: Mapping[str, Any]) -> str:
-        if deadline.get("on") is not None:
-            return self.say("deadline.on", day=self.wording.day(dt.date.fromisoformat(str(deadline["on"]))))
-        if deadline.get("each_year") is not None:
-            month, day = str(deadline["each_year"]).split("-")
-            return self.say("deadline.each_year", day=self.phrases.say("month_day", month=int(month), day=int(day)))
-        anchor = self._anchor(deadline["anchor"])
-        if deadline.get("after") is not None:
-            anchor = self.say("deadline.after", anchor=anchor, span=self.phrases.span(Span.parse(deadline["after"])))
-        if deadline.get("end_of") is not None:
-            return self.say(f"deadline.end_of_{deadline['end_of']}", anchor=anchor)
-        if deadline.get("within") is None:
-            return self.say("deadline.itself", anchor=anchor)
-        first = deadline.get("first_day", "excluded")
-        span = self.phrases.span(Span.parse(deadline["within"]))
-        return self.say(f"deadline.within_{first}", anchor=anchor, span=span)
-
-    def _anchor(self, anchor: Any) -> str:
-        if isinstance(anchor, Mapping):
-            return self.say("deadline.latest", anchors="、".join(self._anchor(one) for one in anchor["latest"]))
-        known = self.words_of("anchors").get(anchor)
-        return str(known) if known is not None else self.phrases.label(anchor)
-
-    def _take_up(self, cases: list[dict[str, Any]]) -> Iterator[str]:
-        for case, (when, _) in zip(cases, self.compiled.take_up, strict=True):
-            way = self.wording.choice("take_up", case.get("is") or case.get("else") or "application")
-            yield way if when is None else self.say("take_up_case", when=self._condition(when), way=way)
+    def _of_application(self, **kept: Any) -> Iterator[str]:
+        """Read back one part of applying: the rule without the other parts."""
+        application = self.compiled.rule.application
+        if application is not None:
+            application = application.model_copy(update={"opens": None, "pays_from": None})
+        rule = self.compiled.rule.model_copy(update={"form": None, "application": application})
+        parts = {"take_up": (), "deadlines": (), "rule": rule, **kept}
+        return _indented(application_read_back(replace(self.compiled, **parts), self.phrases, Shown(None)))
 
     def _sources(self, sources: list[dict[str, Any]]) -> Iterator[str]:
         for source in sources:
@@ -253,6 +193,11 @@ class _Voice:
     def _figure(self, parameter: Parameter, value: Any) -> str:
         number = _number(value)
         return self.phrases.say("yen", number=number) if parameter.unit == "yen" else number
+
+
+def _indented(lines: Iterable[tuple[int, str]]) -> Iterator[str]:
+    for depth, sentence in lines:
+        yield "　" * depth + sentence
 
 
 def _number(value: Any) -> str:

@@ -47,7 +47,8 @@ def test_every_kind_of_change_is_told():
     told = by_field(difference((registry(), document, DAY), (registry(), after, DAY)))
     assert "18歳に達する日以後" in told["criteria"].before[0]
     assert "15歳に達する日以後" in told["criteria"].after[0]
-    assert told["amount"].after == ("一人につき月12,000円",)
+    assert any("12,000円" in line for line in told["amount"].after)
+    assert any("生まれた順に数えて" in line for line in told["amount"].before)
     assert told["valid.from"].after == ("2027年4月1日",)
     assert (told["name.ja"].label, told["name.ja"].after) == ("名称(日本語)", ("児童手当(新)",))
     assert "20日以内" in told["application.deadlines"].after[0]
@@ -85,7 +86,7 @@ def test_a_changed_template_meets_a_local_programme():
     found = template_difference((known, old, DAY), (known, new, DAY), (known, local, DAY))
     assert [one.field for one in found.taken] == ["amount"]
     assert [one.field for one in found.conflicts] == ["application.deadlines"]
-    assert "転入した日" in found.local["application.deadlines"][1]
+    assert any("引っ越してきた" in line or "転入" in line for line in found.local["application.deadlines"])
     assert "application.contact.desk.ja" in {one.field for one in found.own}
     assert found.document["amount"] == new["amount"]
     assert found.document["application"]["deadlines"] == local["application"]["deadlines"]
