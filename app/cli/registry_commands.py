@@ -115,6 +115,25 @@ def boundaries(
             print(f"# {words['none'].format(path=path)}")
 
 
+@registry.command("new")
+def new(
+    municipality: Annotated[str, typer.Option("--municipality", metavar="CODE", help="Whose programme it is.")],
+    identifier: Annotated[str, typer.Option("--id", metavar="ID", help="Lower-case words joined by hyphens.")],
+    based_on: Annotated[
+        str | None, typer.Option("--based-on", metavar="CODE/ID", help="The programme it varies.")
+    ] = None,
+    folder: RegistryFolder = None,
+) -> None:
+    """Begin a new programme: a commented file that loads as a draft. Refuses where the file exists (status 2)."""
+    from app.registry.skeleton import SkeletonError, new_programme
+
+    known = open_registry(folder)
+    try:
+        print(new_programme(known, municipality, identifier, read_day(None, "--on"), based_on))
+    except SkeletonError as problem:
+        refuse(problem)
+
+
 @registry.command("schema", hidden=True)
 def schema(folder: RegistryFolder = None) -> None:
     """Write the JSON Schemas of the files anew from the models."""

@@ -79,7 +79,7 @@ def as_line(example: Mapping[str, Any]) -> str:
 
 def _flow(value: Any) -> str:
     text: str = yaml.safe_dump(value, allow_unicode=True, sort_keys=False, default_flow_style=True, width=100_000)
-    return text.removesuffix("...\n").strip()
+    return text.removesuffix("...\n").strip().replace("'on': ", "on: ")
 
 
 def as_documents(found: Boundaries) -> list[dict[str, Any]]:

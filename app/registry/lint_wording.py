@@ -5,21 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.registry.programme import Programme
+from app.registry.programme import CheckedSource, Programme
 from app.rules.documents import Text
 from app.rules.facts import Fact, FactCatalogue
-from app.rules.remarks import Remark, warning
+from app.rules.remarks import Remark, error, warning
 
 READING = re.compile(r"\([ぁ-んァ-ヶー・]+\)")
 """A reading after a run of kanji: 手当(てあて)."""
 ASIDE = re.compile(r"[(（][^)）]*[)）]")
-LONGEST = {"name": 45, "summary": 200, "unmodelled": 130, "documents": 90, "ways": 160, "note": 130}
+LONGEST = {"name": 45, "summary": 200, "unmodelled": 130, "documents": 90, "desk": 60, "ways": 160, "note": 130}
 """Characters of Japanese that fit where each text is shown."""
+UNFILLED = "ここに書く"
+"""What `todoke registry new` writes where a person has to."""
 FIGURE = re.compile(r"(?:月|年)?[0-9,.]+万?(?:[0-9,]+)?円")
 
 
 def lint_wording(version: Programme, facts: FactCatalogue) -> Iterator[Remark]:
     """Everything remarkable about the texts of one version."""
+    yield from _unfilled(version)
     yield from _languages(version)
     yield from _counter_name(version)
     yield from _lengths(version)
@@ -28,6 +31,18 @@ def lint_wording(version: Programme, facts: FactCatalogue) -> Iterator[Remark]:
     figure = FIGURE.search(version.summary.ja)
     if figure is not None and version.amount is None and version.kind in ("cash", "in_kind", "reduction"):
         yield warning("amount_only_in_words", "amount", figure=figure.group())
+
+
+def _unfilled(version: Programme) -> Iterator[Remark]:
+    """Places of the skeleton that nobody has written yet, and its invented source."""
+    named = [
+        *_texts(version),
+        *((f"sources[{place}]", "source", source) for place, source in enumerate(version.sources)),
+    ]
+    for path, _, text in named:
+        written = text.title or "" if isinstance(text, CheckedSource) else text.ja
+        if UNFILLED in written or (isinstance(text, CheckedSource) and "www.example." in text.url):
+            yield error("unfilled", path)
 
 
 def _languages(version: Programme) -> Iterator[Remark]:
@@ -61,6 +76,7 @@ def _lengths(version: Programme) -> Iterator[Remark]:
 
 
 def _texts(version: Programme) -> Iterator[tuple[str, str, Text]]:
+    """Every text of a document that has its place on a page: path, field, text."""
     yield "name", "name", version.name
     yield "summary", "summary", version.summary
     for position, condition in enumerate(version.unmodelled):
@@ -73,6 +89,8 @@ def _texts(version: Programme) -> Iterator[tuple[str, str, Text]]:
     for position, deadline in enumerate(application.deadlines):
         if deadline.note is not None:
             yield f"application.deadlines[{position}].note", "note", deadline.note
+    if application.contact is not None:
+        yield "application.contact.desk", "desk", application.contact.desk
     for way in ("counter", "post"):
         text = getattr(application.how, way, None)
         if text is not None:

@@ -78,7 +78,7 @@ def lint(
                     )
                 )  # fmt: skip
     if keys is None:
-        findings += _unused_parameters(registry, words)
+        findings += _parameters(registry, words)
     return sorted(findings, key=lambda one: (one.file, one.line, one.path, one.code))
 
 
@@ -158,15 +158,23 @@ def _examples(
                 yield warning(code, seen.node.path, condition=condition(seen.node, phrases), example=example)
 
 
-def _unused_parameters(registry: Registry, words: Mapping[str, Any]) -> Iterator[Finding]:
+def _parameters(registry: Registry, words: Mapping[str, Any]) -> Iterator[Finding]:
+    """Figures that nobody uses, and figures without a name in a language in which they are read back."""
     named = {name for document in registry.documents.values() for name in parameters_named_in(document)}
     places = _parameter_places(registry)
     for name in sorted(registry.parameter_documents):
+        remarks = []
         if name not in named and not _describes(name, named):
-            file, line = places.get(name, ("parameters", 0))
-            remark = warning("unused_parameter", "id", parameter=name)
-            sentence = sentence_of(remark, registry, words)
-            yield Finding(file, line, "id", remark.level, remark.code, sentence)
+            remarks.append(warning("unused_parameter", "id", parameter=name))
+        label = registry.parameters[name].label
+        remarks += [
+            warning(f"no_{language}", "label", field="label")
+            for language in ("ja_easy", "en")
+            if not getattr(label, language)
+        ]
+        file, line = places.get(name, ("parameters", 0))
+        for remark in remarks:
+            yield Finding(file, line, remark.path, remark.level, remark.code, sentence_of(remark, registry, words))
 
 
 def _parameter_places(registry: Registry) -> dict[str, tuple[str, int]]:
