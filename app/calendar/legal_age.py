@@ -26,4 +26,4 @@ def corresponding_days(days: Any, span: Span) -> Days:
     day_of_month = start - month_starts(months)
     target = month_starts(months + span.months) + day_of_month
     latest = month_starts(months + span.months + 1) - np.int32(0 if span.months > 0 else 1)
-    return np.minimum(target, latest).astype(np.int32)
+    return as_days(np.minimum(target, latest))

@@ -48,7 +48,7 @@ def circles(rules: Iterable[Rule]) -> dict[str, tuple[str, ...]]:
 
 def _way_back(start: str, asked: Mapping[str, set[str]]) -> tuple[str, ...] | None:
     """The shortest way from a programme back to itself, None where there is none."""
-    ways = [(start,)]
+    ways: list[tuple[str, ...]] = [(start,)]
     seen: set[str] = set()
     while ways:
         following = []

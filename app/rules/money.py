@@ -69,8 +69,8 @@ class TermNode:
     @property
     def reads(self) -> tuple[str, ...]:
         """Paths of all facts in the term."""
-        own = () if self.fact is None else (self.fact,)
-        own = own if self.total is None else self.total.facts
+        own = () if self.total is None else self.total.facts
+        own = own if self.fact is None else (self.fact,)
         return own + tuple(path for part in self.inner for path in part.reads)
 
     def changes(self, first: int, last: int) -> set[int]:
