@@ -8,13 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import yaml
 
 from app.calendar.day_numbers import date_of
-from app.rules.answers import Answer
+from app.cli.result_lines import result_lines
+from app.rules.answers import AmountAnswer, Answer
 from app.rules.details import Detail
 from app.rules.explain import VERDICT_NAMES
-from app.rules.inquiry import HouseholdAnswers, answers_on
+from app.rules.inquiry import HouseholdAnswers, answers_on, inquire
 from app.rules.municipality_code import covers
 from app.rules.phrases import Phrases
 from app.rules.population import Population
@@ -56,6 +58,12 @@ def print_json(document: Document) -> None:
 # ---- check ----------------------------------------------------------------------------------------------------------
 
 
+def instead_of(registry: Registry) -> dict[str, str]:
+    """Return which programme takes the place of which other where it is told: people of a town hear of its variant."""
+    found = {key: versions[-1].based_on for key, versions in registry.programmes.items()}
+    return {key: original for key, original in found.items() if original is not None}
+
+
 def answers_for(
     registry: Registry, population: Population, on: dt.date, named: tuple[str, ...] | None, phrases: Phrases
 ) -> list[HouseholdAnswers]:
@@ -63,30 +71,33 @@ def answers_for(
 
     Programmes that are named are answered as they are, also outside their area and where a variant exists.
     """
-    found = answers_on(registry.rulebook, population, on, named, phrases)
-    return found if named is not None else [_without_replaced(registry, answered) for answered in found]
+    return answers_on(registry.rulebook, population, on, named, phrases, instead_of(registry))
 
 
-def _without_replaced(registry: Registry, answered: HouseholdAnswers) -> HouseholdAnswers:
-    told = {answer.programme for answer in answered.answers}
-    replaced = {registry.programmes[key][-1].based_on for key in told}
-    kept = tuple(answer for answer in answered.answers if answer.programme not in replaced)
-    return HouseholdAnswers(answered.household, answered.on, kept, answered.municipality_open)
+def check_lines(
+    registry: Registry, population: Population, towns: list[str | None], on: dt.date, named: tuple[str, ...] | None,
+    phrases: Phrases,
+) -> list[bytes]:  # fmt: skip
+    """Return each household's answers as the line of JSON that `todoke check --json` prints (docs/check.md).
+
+    `towns` are the municipalities that the households' documents name.
+    """
+    inquiry = inquire(registry.rulebook, population, on, named, instead_of(registry))
+    results: list[list[bytes]] = [[] for _ in range(population.size)]
+    for asked in inquiry.asked.values():
+        homes = population.people[asked.rule.subject].household[asked.row]
+        for home, line in zip(homes.tolist(), result_lines(asked, phrases), strict=True):
+            results[home].append(line)
+    day, covered = on.isoformat().encode(), {town: orjson.dumps(coverage(registry, town)) for town in set(towns)}
+    return [
+        b'{"household":%b,"on":"%b","results":[%b],"coverage":%b}'
+        % (orjson.dumps(identifier), day, b",".join(found), covered[town])
+        for identifier, found, town in zip(population.ids, results, towns, strict=True)
+    ]
 
 
-def check_document(registry: Registry, household: Household, answered: HouseholdAnswers) -> Document:
-    """Return one household's answers as `todoke check --json` prints them."""
-    return {
-        "household": answered.household,
-        "on": answered.on.isoformat(),
-        "results": [answer.as_document() for answer in answered.answers],
-        "coverage": coverage(registry, household),
-    }
-
-
-def coverage(registry: Registry, household: Household) -> Document:
-    """Say how far the registry knows the household's town: silence of an unknown town is not a no."""
-    town = household.municipality
+def coverage(registry: Registry, town: str | None) -> Document:
+    """Say how far the registry knows a household's town: silence of an unknown town is not a no."""
     listed = registry.municipalities.get(town) if town is not None else None
     return {
         "municipality": town,
@@ -104,8 +115,7 @@ def show_check(registry: Registry, household: Household, answered: HouseholdAnsw
         if found:
             console.print(words["verdict"][verdict], style=STYLES[verdict])
         for answer in sorted(found, key=lambda one: (one.deadline or dt.date.max, one.programme)):
-            document = answer.as_document()
-            said = [_name(registry, answer), answer.subject, _amount(document["amount"]), _deadline(document)]
+            said = [_name(registry, answer), answer.subject, _amount(answer.amount), _deadline(answer)]
             console.print("  " + "  ".join(part for part in said if part), soft_wrap=True)
             console.print(f"    {answer.reason or ''}", style="dim", soft_wrap=True)
             if verdict == "eligible" and answer.missing:
@@ -119,7 +129,7 @@ def show_check(registry: Registry, household: Household, answered: HouseholdAnsw
         console.print(words["none"])
     if answered.municipality_open:
         console.print(words["municipality_open"])
-    elif not coverage(registry, household)["own_programmes"]:
+    elif not coverage(registry, household.municipality)["own_programmes"]:
         console.print(words["no_own_programmes"])
     console.print(words["note"])
 
@@ -134,23 +144,23 @@ def _name(registry: Registry, answer: Answer) -> str:
     return f"{name}({_words('cli')['draft']})" if answer.certainty == "draft" else name
 
 
-def _amount(amount: Document | None) -> str:
+def _amount(amount: AmountAnswer | None) -> str:
     words = _words("cli")["amount"]
     if amount is None:
         return ""
-    if amount["yen"] is not None:
-        return str(words[amount["per"]]).format(yen=f"{amount['yen']:,}")
-    if "least" in amount and "most" in amount:
-        return str(words["between"]).format(least=f"{amount['least']:,}", most=f"{amount['most']:,}")
+    if amount.yen is not None:
+        return str(words[amount.per]).format(yen=f"{amount.yen:,}")
+    if amount.least is not None and amount.most is not None:
+        return str(words["between"]).format(least=f"{amount.least:,}", most=f"{amount.most:,}")
     return str(words["unknown"])
 
 
-def _deadline(document: Document) -> str:
+def _deadline(answer: Answer) -> str:
     words = _words("cli")
-    if document["deadline"] is None:
+    if answer.deadline is None:
         return ""
-    key = "deadline" if document["deadline"] == document["counted_on"] else "deadline_moved"
-    return str(words[key]).format(office=document["deadline"], counted=document["counted_on"])
+    key = "deadline" if answer.deadline == answer.counted_on else "deadline_moved"
+    return str(words[key]).format(office=answer.deadline, counted=answer.counted_on)
 
 
 # ---- timeline -------------------------------------------------------------------------------------------------------

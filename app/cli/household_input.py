@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +32,45 @@ class Batch:
     complaints: list[Complaint]
 
 
+NumberedLines = Iterator[tuple[int, bytes]]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source looked at as far as its first line that is not empty.
+
+    `lines` are its numbered lines where it is JSON lines; else `whole` is all of it, and `read` makes a batch of it.
+    """
+
+    name: str
+    lines: NumberedLines | None
+    whole: bytes = b""
+    read: Callable[[bytes, FactCatalogue], Batch] | None = None
+
+    def batch(self, catalogue: FactCatalogue) -> Batch:
+        """Read the whole source as one batch; what cannot be read at all is a complaint."""
+        assert self.read is not None
+        try:
+            return self.read(self.whole, catalogue)
+        except UnicodeDecodeError as problem:
+            return _nothing(self.name, f"is not UTF-8 (byte {problem.start}); save it as UTF-8")
+
+
+def open_source(source: str) -> Opened:
+    """Look at a file, or at standard input where `source` is `-`.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    if source == STANDARD_INPUT:
+        return _look_at(sys.stdin.buffer, "standard input")
+    path = Path(source)
+    if path.suffix in LINE_SUFFIXES:
+        return Opened(source, enumerate(path.open("rb"), 1))
+    read = _from_text if path.suffix == ".json" else _from_yaml
+    return Opened(source, None, path.read_bytes(), partial(read, name=source, stem=path.stem))
+
+
 def read_batches(source: str, catalogue: FactCatalogue) -> Iterator[Batch]:
     """Yield the households of a file, or of standard input where `source` is `-`.
 
@@ -38,50 +78,73 @@ def read_batches(source: str, catalogue: FactCatalogue) -> Iterator[Batch]:
     else is one batch. A source that cannot be read at all is one batch with a complaint.
     """
     name = "standard input" if source == STANDARD_INPUT else source
-    path = Path(source)
     try:
-        if source == STANDARD_INPUT:
-            yield from _from_stream(sys.stdin.buffer, name, catalogue)
-        elif path.suffix in LINE_SUFFIXES:
-            with path.open("rb") as stream:
-                yield from _from_lines(enumerate(stream, 1), name, catalogue)
-        elif path.suffix == ".json":
-            yield _from_text(path.read_bytes(), name, catalogue, stem=path.stem)
+        opened = open_source(source)
+        if opened.lines is None:
+            yield opened.batch(catalogue)
         else:
-            yield _from_yaml(_decoded(path.read_bytes()), name, catalogue, stem=path.stem)
-    except UnicodeDecodeError as problem:
-        yield _nothing(name, f"is not UTF-8 (byte {problem.start}); save it as UTF-8")
+            for some in growing(opened.lines):
+                yield read_lines(some, name, catalogue)
     except OSError as problem:
-        yield _nothing(name, f"cannot be read: {problem.strerror}; expected a household file, or - for standard input")
+        yield unreadable(name, problem)
+
+
+def unreadable(name: str, problem: OSError) -> Batch:
+    """Return the complaint about a source that cannot be read."""
+    return _nothing(name, f"cannot be read: {problem.strerror}; expected a household file, or - for standard input")
+
+
+def growing(lines: NumberedLines) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield lines that are not empty, in lists of 1, 10, 100 … up to `LARGEST_BATCH`."""
+    size = 1
+    some: list[tuple[int, bytes]] = []
+    for number, line in lines:
+        if line.strip():
+            some.append((number, line))
+        if len(some) >= size:
+            yield some
+            some, size = [], min(size * 10, LARGEST_BATCH)
+    if some:
+        yield some
+
+
+def read_lines(lines: Iterable[tuple[int, bytes]], name: str, catalogue: FactCatalogue) -> Batch:
+    """Check the households of some lines; each line's number is its household's id where it has none."""
+    batch = Batch([], [])
+    for number, line in lines:
+        try:
+            document = _json(_decoded(line))
+        except ValueError as problem:
+            batch.complaints.append(Complaint(name, number, "", f"is not JSON: {_said(problem)}"))
+            continue
+        _take(document, name, number, str(number), catalogue, batch)
+    return batch
 
 
 def _nothing(name: str, message: str, line: int = 0) -> Batch:
     return Batch([], [Complaint(name, line, "", message)])
 
 
-def _from_stream(stream: IO[bytes], name: str, catalogue: FactCatalogue) -> Iterator[Batch]:
+def _look_at(stream: IO[bytes], name: str) -> Opened:
     """Look at the first line that is not empty: `[` is an array, a whole object is the first of many lines."""
-    skipped = b""
-    number = 0
+    skipped, number, first = b"", 0, b""
     for number, first in enumerate(stream, 1):  # noqa: B007 - the number is used after the loop
         if first.strip():
             break
         skipped += first
-    else:
-        yield _nothing(name, "is empty; expected a household")
-        return
     start = first.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start:
+        return Opened(name, None, b"", lambda _, __: _nothing(name, "is empty; expected a household"))
     if start.startswith(b"{") and _is_object(start):
-        yield from _from_lines(_chained(number, first, stream), name, catalogue)
-    elif start.startswith((b"{", b"[")):
-        rest = stream.read()
-        whole = skipped + first + rest
-        if start.startswith(b"{") and rest and not _is_json(whole):
-            yield from _from_lines(enumerate(whole.splitlines(), 1), name, catalogue)
-        else:
-            yield _from_text(whole, name, catalogue, stem=None)
-    else:
-        yield _from_yaml(_decoded(skipped + first + stream.read()), name, catalogue, stem=None)
+        return Opened(name, _chained(number, first, stream))
+    rest = stream.read()
+    whole = skipped + first + rest
+    if start.startswith(b"{") and rest and not _is_json(whole):
+        numbered = iter(list(enumerate(whole.splitlines(), 1)))
+        return Opened(name, numbered)
+    if start.startswith((b"{", b"[")):
+        return Opened(name, None, whole, partial(_from_text, name=name, stem=None))
+    return Opened(name, None, whole, partial(_from_yaml, name=name, stem=None))
 
 
 def _chained(number: int, first: bytes, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -89,26 +152,7 @@ def _chained(number: int, first: bytes, stream: IO[bytes]) -> Iterator[tuple[int
     yield from enumerate(stream, number + 1)
 
 
-def _from_lines(lines: Iterator[tuple[int, bytes]], name: str, catalogue: FactCatalogue) -> Iterator[Batch]:
-    size = 1
-    batch = Batch([], [])
-    for number, line in lines:
-        if not line.strip():
-            continue
-        try:
-            document = _json(_decoded(line))
-        except ValueError as problem:
-            batch.complaints.append(Complaint(name, number, "", f"is not JSON: {_said(problem)}"))
-            continue
-        _take(document, name, number, str(number), catalogue, batch)
-        if len(batch.households) >= size:
-            yield batch
-            batch, size = Batch([], []), min(size * 10, LARGEST_BATCH)
-    if batch.households or batch.complaints:
-        yield batch
-
-
-def _from_text(content: bytes, name: str, catalogue: FactCatalogue, stem: str | None) -> Batch:
+def _from_text(content: bytes, catalogue: FactCatalogue, name: str, stem: str | None) -> Batch:
     try:
         documents = _json(_decoded(content))
     except UnicodeDecodeError:
@@ -124,9 +168,9 @@ def _from_text(content: bytes, name: str, catalogue: FactCatalogue, stem: str | 
     return batch
 
 
-def _from_yaml(text: str, name: str, catalogue: FactCatalogue, stem: str | None) -> Batch:
+def _from_yaml(content: bytes, catalogue: FactCatalogue, name: str, stem: str | None) -> Batch:
     batch = Batch([], [])
-    documents = parse_documents(text, file=name)
+    documents = parse_documents(_decoded(content), file=name)
     if not documents:
         return _nothing(name, "is empty; expected a household")
     for position, document in enumerate(documents):

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.calendar.day_numbers import number_of
-from app.rules.columns import NO
-from app.rules.explain import VERDICT_NAMES
 from app.rules.trace import Missing
 
 HORIZON_YEARS = 30
@@ -69,46 +67,6 @@ class Answer:
     review_on: dt.date | None = None
     reason: str | None = None
     checked: tuple[str, ...] = ()
-
-    def as_document(self) -> dict[str, Any]:
-        """The result as ``todoke check --json`` prints it: short for what is refused (docs/check.md has every key)."""
-        document: dict[str, Any] = {
-            "programme": self.programme,
-            "version": self.version,
-            "subject": self.subject,
-            "verdict": self.verdict,
-        }
-        if self.verdict == VERDICT_NAMES[NO]:
-            return document if self.begins_on is None else {**document, "begins_on": self.begins_on.isoformat()}
-        lacking = self.missing
-        return document | {
-            "amount": None if self.amount is None else self.amount.as_document(),
-            "eligible_from": iso(self.eligible_from),
-            "eligible_until": iso(self.eligible_until),
-            "begins_on": iso(self.begins_on),
-            "opens_on": iso(self.opens_on),
-            "counted_on": iso(self.counted_on),
-            "deadline": iso(self.deadline),
-            "lapsed_on": iso(self.lapsed_on),
-            "review_on": iso(self.review_on),
-            "occasion": self.occasion,
-            "pays_from": self.pays_from,
-            "cost_of_delay": self.cost_of_delay,
-            "take_up": self.take_up,
-            "form": self.form,
-            "only_by_judgement": self.only_by_judgement,
-            "stale": self.stale,
-            "certainty": self.certainty,
-            "steps": [
-                {"from": day.isoformat(), "amount": None if amount is None else amount.as_document()}
-                for day, amount in self.steps
-            ],
-            "missing": [missing.fact for missing in lacking],
-            "questions": [
-                {"fact": missing.fact, "subject": missing.subject, "declined": missing.declined} for missing in lacking
-            ],
-            "reason": {} if self.reason is None else {"ja": self.reason},
-        }
 
 
 def iso(day: dt.date | None) -> str | None:

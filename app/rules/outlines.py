@@ -356,12 +356,15 @@ def named(missing: Iterable[Missing], people: dict[str, People], kind: str, row:
     """Missing facts with the names of one row's people in the place of their places."""
     household = int(people[kind].household[row])
     return tuple(
-        lack if lack.subject == "household" else replace(lack, subject=_name(lack.subject, people, row, household))
+        lack if lack.subject == "household" else replace(lack, subject=person_at(lack.subject, people, row, household))
         for lack in missing
     )
 
 
-def _name(place: str, people: dict[str, People], row: int, household: int) -> str:
+def person_at(place: str, people: dict[str, People], row: int, household: int) -> str:
+    """The name of whoever has a place (``child:1``, ``child:own``) in a household, asked about one row of it."""
+    if place == "household":
+        return place
     kind, _, position = place.partition(":")
     who = row if position == OWN else int(people[kind].offsets[household]) + int(position)
     return f"{kind}:{people[kind].ids[who]}"

@@ -67,8 +67,8 @@ def _refusals(asked: Asked, phrases: Phrases | None) -> list[Answer]:
 def told_answers(table: AnswerTable, phrases: Phrases | None = None) -> list[Answer]:
     """The answers of a table, in the order of its rows."""
     asked, rule, claims = table.asked, table.rule, table.claims
-    words = _words(table, phrases)
-    amounts = _amounts(rule, table.amounts) if table.amounts is not None else [None] * len(table)
+    words = words_of(table, phrases)
+    amounts = amount_answers(rule, table.amounts) if table.amounts is not None else [None] * len(table)
     course = _courses(table)
     lacks = _lacks(table)
     judged = [
@@ -81,7 +81,7 @@ def told_answers(table: AnswerTable, phrases: Phrases | None = None) -> list[Ans
     return [
         Answer(
             home, key, version, subject, VERDICT_NAMES[verdict], certainty, amount, steps, since, until, begins, opens,
-            None if occasion < 0 else occasions[occasion], counted, deadline, lapsed, _month(month),
+            None if occasion < 0 else occasions[occasion], counted, deadline, lapsed, month_of(month),
             None if cost < 0 else cost, None if way < 0 else ways[way], None if paper < 0 else forms[paper],
             missing, judgement, stale, review, None if said is None else said.reason,
             () if said is None else said.checked,
@@ -108,7 +108,8 @@ def _dates(days: NDArray[Any]) -> list[dt.date | None]:
 
 
 @lru_cache(maxsize=10_000)
-def _month(number: int) -> str | None:
+def month_of(number: int) -> str | None:
+    """A month such as 2026-12, counted from 1970-01; None where it is negative."""
     return None if number < 0 else f"{1970 + number // 12}-{number % 12 + 1:02d}"
 
 
@@ -121,7 +122,8 @@ def _names(population: Population, kind: str, rows: Rows) -> list[tuple[str, str
     return [(home, f"{kind}:{people.ids[row]}") for home, row in zip(homes, rows.tolist(), strict=True)]
 
 
-def _amounts(rule: CompiledRule, amounts: AmountColumns) -> list[AmountAnswer | None]:
+def amount_answers(rule: CompiledRule, amounts: AmountColumns) -> list[AmountAnswer | None]:
+    """What may be said of each amount; None where no case can hold."""
     kinds = pays(rule)
     return [
         None if state == NOTHING else _amount(*kinds[per], state, yen, least, most)
@@ -140,7 +142,7 @@ def _courses(table: AnswerTable) -> list[tuple[tuple[dt.date, AmountAnswer | Non
     """The amounts of each row over time."""
     if table.steps is None:
         return [()] * len(table)
-    steps: list[Any] = list(zip(_dates(table.steps.day), _amounts(table.rule, table.steps.amount), strict=True))
+    steps: list[Any] = list(zip(_dates(table.steps.day), amount_answers(table.rule, table.steps.amount), strict=True))
     offsets = table.steps.offsets.tolist()
     return [tuple(steps[first:last]) for first, last in pairwise(offsets)]
 
@@ -157,7 +159,7 @@ def _lacks(table: AnswerTable) -> list[tuple[Missing, ...]]:
     ]  # fmt: skip
 
 
-def _words(table: AnswerTable, phrases: Phrases | None) -> list[Told | None]:
+def words_of(table: AnswerTable, phrases: Phrases | None) -> list[Told | None]:
     """Why each row is told what it is told."""
     words: list[Told | None] = [None] * len(table)
     if phrases is None:

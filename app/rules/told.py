@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from app.calendar.day_numbers import number_of
 from app.calendar.windows import Edge
 from app.rules.columns import NO, UNKNOWN, Rows
 from app.rules.evaluate import CompiledRule
@@ -19,8 +21,8 @@ from app.rules.reasons import checked, deciding, grounds, reason
 from app.rules.rule import Rule
 from app.rules.trace import Trace
 
-REMEMBERED = 20_000
-"""How many sentences of one outline are kept."""
+NamedEdge = tuple[str, Edge, str, int]
+"""(fact, edge, kind, row traced): an edge of a window whose day a sentence may name."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,32 @@ class Told:
 
 
 @dataclass(frozen=True)
+class _Template:
+    """Sentences in which every named day still is a stand-in; ``stand_ins`` are their words."""
+
+    reason: str
+    checked: tuple[str, ...]
+    stand_ins: tuple[str, ...]
+
+    def filled(self, days: list[str]) -> Told:
+        """The sentences with the days of one row."""
+        why, checks = self.reason, self.checked
+        for stand_in, day in zip(self.stand_ins, days, strict=True):
+            why = why.replace(stand_in, day)
+            checks = tuple(check.replace(stand_in, day) for check in checks)
+        return Told(why, checks)
+
+
+_FIRST_STAND_IN = 2790
+"""Stand-ins are the first of January of this year and the following ones: days that no family ever meets."""
+
+
+@dataclass(frozen=True)
 class _OneRow:
     """A reading of one row, as far as sentences name its values: the days of its windows."""
 
     rule: Rule
-    days: dict[tuple[str, Edge, str, int], int]
+    days: dict[NamedEdge, int]
 
     def threshold(self, fact: str, edge: Edge, scope: str) -> _Thresholds:
         """The day of an edge by row."""
@@ -45,7 +68,7 @@ class _OneRow:
 
 @dataclass(frozen=True)
 class _Thresholds:
-    days: dict[tuple[str, Edge, str, int], int]
+    days: dict[NamedEdge, int]
     of: tuple[str, Edge, str]
 
     def __getitem__(self, row: int) -> int:
@@ -79,28 +102,54 @@ def _of_one(
     """The sentences of rows of one outline."""
     known = _remembered(outline, phrases)
     edges = list(_named_edges(outline))
+    if not edges:
+        yield from [_template(known, outline, rule, phrases, stale, (), ()).filled([])] * len(rows)
+        return
     columns = [_edge_days(outline, rule, reading, rows, edge).tolist() for edge in edges]
-    for days in zip(*columns, strict=True) if columns else [()] * len(rows):
-        key = (stale, days)
-        if key not in known:
-            one = _OneRow(rule.rule, dict(zip(edges, days, strict=True)))
-            known[key] = Told(
-                reason(outline.trace, phrases, one, stale),
-                checked(outline.trace, phrases, one),  # type: ignore[arg-type]
-            )
-        yield known[key]
+    for days in zip(*columns, strict=True):
+        # Equal days are said once: which days are equal decides the sentence, which they are only fills it.
+        distinct = tuple(dict.fromkeys(days))
+        template = _template(known, outline, rule, phrases, stale, tuple(map(distinct.index, days)), edges)
+        yield template.filled([day_in_words(phrases, day) for day in distinct])
 
 
-def _remembered(outline: Outline, phrases: Phrases) -> dict[Any, Told]:
+def _template(
+    known: dict[Any, _Template], outline: Outline, rule: CompiledRule, phrases: Phrases, stale: bool,
+    pattern: tuple[int, ...], edges: Sequence[NamedEdge],
+) -> _Template:  # fmt: skip
+    key = (stale, pattern)
+    if key not in known:
+        stand_ins = [number_of(dt.date(_FIRST_STAND_IN + place, 1, 1)) for place in range(len(set(pattern)))]
+        one: Any = _OneRow(rule.rule, {edge: stand_ins[place] for edge, place in zip(edges, pattern, strict=True)})
+        known[key] = _Template(
+            reason(outline.trace, phrases, one, stale),
+            checked(outline.trace, phrases, one),
+            tuple(phrases.day(day) for day in stand_ins),
+        )
+    return known[key]
+
+
+def day_in_words(phrases: Phrases, day: int) -> str:
+    """A date in words, kept: there are few different dates."""
+    kept = _DAYS.setdefault(phrases.words["date"], {})
+    if day not in kept:
+        kept[day] = phrases.day(day)
+    return kept[day]
+
+
+_DAYS: dict[str, dict[int, str]] = {}
+
+
+def _remembered(outline: Outline, phrases: Phrases) -> dict[Any, _Template]:
     """The sentences of an outline in one language; kept with the words they were written in."""
     words, known = outline.sentences.get(phrases.language, (None, {}))
-    if words is not phrases.words or len(known) > REMEMBERED:
+    if words is not phrases.words:
         known = {}
         outline.sentences[phrases.language] = (phrases.words, known)
     return known
 
 
-def _named_edges(outline: Outline) -> Iterator[tuple[str, Edge, str, int]]:
+def _named_edges(outline: Outline) -> Iterator[NamedEdge]:
     """The edges whose days a sentence of this outline may name: (fact, edge, kind, row traced)."""
     for leaf in _named_leaves(outline.trace):
         if isinstance(leaf.node, Window):
@@ -115,9 +164,7 @@ def _named_leaves(root: Trace) -> list[Trace]:
     return [deciding(root)] if root.verdict == NO else grounds(root)
 
 
-def _edge_days(
-    outline: Outline, rule: CompiledRule, reading: Reading, rows: Rows, edge: tuple[str, Edge, str, int]
-) -> Any:
+def _edge_days(outline: Outline, rule: CompiledRule, reading: Reading, rows: Rows, edge: NamedEdge) -> Any:
     """The day of an edge for each row: of the same person of its household as in the traced one."""
     fact, which, kind, traced = edge
     people = reading.population.people
