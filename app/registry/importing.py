@@ -178,6 +178,10 @@ def _settle(
     if held.is_draft:
         # The day stays: another first day would be another draft beside this one.
         document["valid"] = held.document["valid"]
+        assumed = (held.document.get("official_record") or {}).get("assumed_from")
+        document["official_record"] = {
+            **document["official_record"], **({"assumed_from": assumed} if assumed else {})
+        }  # fmt: skip
     findings = (*reading.findings, Finding("doubt", "edited_here", "", {})) if edited else reading.findings
     return replace(reading, document=document, findings=findings)
 

@@ -125,16 +125,22 @@ def read_xlsx(path: Path) -> Iterator[TableRow]:
         InvalidInput: no workbook, one that would unpack to more than 200 MB, or one with an XML document type.
     """
     _refuse_bombs(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # openpyxl warns of what it leaves aside: styles, pictures, validation
+    with path.open("rb") as stream:
         try:
-            book = load_workbook(path, read_only=True, data_only=False, keep_links=False)
+            book = _quietly(load_workbook, stream, read_only=True, data_only=False, keep_links=False)
         except Exception as problem:  # a broken workbook makes openpyxl raise nearly anything
             raise InvalidInput(f"{path.name} is a broken workbook ({type(problem).__name__}); save it again") from None
         try:
             yield from _sheet_rows(book, path.name)
         finally:
             book.close()
+
+
+def _quietly(step: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Take one step of openpyxl without its warnings of what it leaves aside: styles, pictures, strange dates."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return step(*arguments, **named)
 
 
 def _sheet_rows(book: Any, name: str) -> Iterator[TableRow]:
@@ -146,7 +152,7 @@ def _sheet_rows(book: Any, name: str) -> Iterator[TableRow]:
     header: list[str] = []
     for number in range(1, MOST_ROWS + 2):
         try:
-            values = next(rows, None)
+            values = _quietly(next, rows, None)
         except Exception as problem:  # the sheet is parsed while it is read; see above
             raise InvalidInput(
                 f"{name}: row {number} cannot be read ({type(problem).__name__}); save it again"

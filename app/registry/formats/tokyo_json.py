@@ -56,7 +56,11 @@ def _as_imported(record: Mapping[str, Any], programme: Programme, registry: Regi
     vocabulary = official_vocabulary(registry.directory)
     read_on = max(source.checked_on for source in programme.sources)
     document = read(record, 0, Known(registry.municipalities, vocabulary, read_on)).document
-    return Programme.model_validate(document) if document is not None else None
+    if document is None:
+        return None
+    if (programme.official_record or {}).get("assumed_from") == programme.valid.from_.isoformat():
+        document["valid"] = {**document["valid"], "from": programme.valid.from_}
+    return Programme.model_validate(document)
 
 
 def _changes(before: Any, after: Any) -> Any:

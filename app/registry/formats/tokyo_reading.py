@@ -125,7 +125,8 @@ def _document(
     in_force = _part(record, "implementationPeriod")
     fields = ("implementationPeriod.fromYMD", "implementationPeriod.toYMD")
     starts, ends = period_of(in_force.get("fromYMD"), in_force.get("toYMD"), fields, findings)
-    starts = starts or (min(updated, ends) if ends else updated)
+    assumed = None if starts else min(updated, ends or updated)
+    starts = starts or assumed or updated
     name = _name(record, findings)
     own_body = psid[1].endswith(town.code)
     return {
@@ -142,7 +143,9 @@ def _document(
         "subject": subject,
         "criteria": criteria,
         "application": _application(record, findings),
-        "official_record": kept_record(TOKYO_REGISTRY, record),
+        # A record without a first day gets one here; that is no change of the record when it is written again.
+        "official_record": kept_record(TOKYO_REGISTRY, record)
+        | ({"assumed_from": assumed.isoformat()} if assumed else {}),
     }
 
 

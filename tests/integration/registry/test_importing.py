@@ -4,6 +4,9 @@ import copy
 import dataclasses
 import datetime as dt
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from sqlmodel import select
@@ -14,7 +17,7 @@ from app.cli import main
 from app.platform import clock
 from app.platform.database import owner_session
 from app.platform.errors import InvalidInput
-from app.platform.settings import settings
+from app.platform.settings import PROJECT_DIRECTORY, settings
 from app.registry.drafts import put_drafts
 from app.registry.exporting import export
 from app.registry.formats import staff_table
@@ -192,25 +195,43 @@ def test_support_csv_goes_in_and_out(known, tmp_path):
     assert {column: cell for column, cell in back.cells.items() if cell} == row
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "file_format", "said"),
-    [
-        ("a.json", b"", "tokyo-json", "is empty"),
-        ("a.json", b"<html>", "tokyo-json", "not a JSON array"),
-        ("a.json", b"[" + b'{"a":' * 90, "tokyo-json", "nested deeper"),
-        ("a.csv", b"", "support-csv", "is empty"),
-        ("a.csv", "氏名,住所\n架空,架空\n".encode(), "support-csv", "expected タイトル"),
-        ("a.csv", "氏名,住所\n架空,架空\n".encode("cp932"), "staff-csv", "expected 制度キー"),
-        ("a.csv", "制度名,概要\n".encode(), "staff-csv", "holds no row"),
-        ("a.xlsx", b"not a workbook", "staff-xlsx", "not an Excel workbook"),
-    ],
-)
-def test_hostile_files_are_refused_with_a_sentence(known, tmp_path, name, content, file_format, said):
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(InvalidInput, match=said):
-        imported(path, known, file_format)
+HOSTILE = [
+    ("a.json", b"", "tokyo-json", "is empty"),
+    ("a.json", b"<html>", "tokyo-json", "not a JSON array"),
+    ("a.json", b"[" + b'{"a":' * 90, "tokyo-json", "nested deeper"),
+    ("a.csv", b"", "support-csv", "is empty"),
+    ("a.csv", "氏名,住所\n架空,架空\n".encode(), "support-csv", "expected タイトル"),
+    ("a.csv", "氏名,住所\n架空,架空\n".encode("cp932"), "staff-csv", "expected 制度キー"),
+    ("a.csv", "制度名,概要\n".encode(), "staff-csv", "holds no row"),
+    ("a.xlsx", b"not a workbook", "staff-xlsx", "not an Excel workbook"),
+]
+
+
+def test_hostile_files_are_refused_with_a_sentence(known, tmp_path):
+    for name, content, file_format, said in HOSTILE:
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InvalidInput, match=said):
+            imported(path, known, file_format)
     result = run("import", path, "--format", file_format)
     assert result.exit_code == 2
     assert said in result.stderr and "Traceback" not in result.stderr
     assert drafts() == {}
+
+
+def test_the_command_stands_alone(known, todoke_environment, tmp_path):
+    """In a process of its own, with no other room imported: file in, file out, progress on standard error."""
+    path = write_records(tmp_path / "r.json", [record(number) for number in (1, 2)])
+    command = [sys.executable, "-m", "app.cli", "registry"]
+    options = {
+        "capture_output": True,
+        "text": True,
+        "cwd": PROJECT_DIRECTORY,
+        "env": {**os.environ, **todoke_environment},
+    }
+    done = subprocess.run([*command, "import", str(path), "--format", "tokyo-json"], check=False, **options)
+    assert done.returncode == 0, done.stderr
+    assert "2 new drafts" in done.stdout
+    assert "2 rows" in done.stderr
+    done = subprocess.run([*command, "export", "--format", "tokyo-json", "--from", "drafts"], check=True, **options)
+    assert json.loads(done.stdout) == [record(1), record(2)]
