@@ -14,7 +14,7 @@ import yaml
 from app.registry.examples import example_household
 from app.registry.loading import Registry
 from app.registry.programme import Programme
-from app.rules.boundaries import Boundaries, BoundaryHousehold, BoundaryPair, boundaries, tests_of
+from app.rules.boundaries import Boundaries, BoundaryHousehold, BoundaryPair, boundaries, deciding_tests
 from app.rules.documents import DocumentError
 from app.rules.phrases import Phrases, condition
 
@@ -57,7 +57,7 @@ def pasted(
     """Return every pair as YAML that can be pasted under `examples`, each with a note of what it shows."""
     compiled = registry.rulebook.on(version.key, version.valid.from_)
     assert compiled is not None
-    said = {node.path: condition(node, phrases) for node in tests_of(compiled)}
+    said = {node.path: condition(node, phrases) for node in deciding_tests(compiled)}
     parts = []
     for pair in found.pairs:
         for side in SIDES:

@@ -13,7 +13,7 @@ from app.calendar.day_numbers import as_days, number_of
 from app.registry.examples import example_household
 from app.registry.loading import Registry
 from app.registry.programme import Example, Programme
-from app.rules.boundaries import tests_of
+from app.rules.boundaries import deciding_tests
 from app.rules.columns import NO, YES
 from app.rules.documents import DocumentError
 from app.rules.evaluate import CompiledRule
@@ -46,7 +46,7 @@ def coverage_of(registry: Registry, version: Programme) -> tuple[Seen, ...]:
         except (DocumentError, ValueError):
             continue
     own = registry.files[version.key, version.version].value
-    nodes = [node for node in tests_of(compiled) if re.split(r"[.\[]", node.path)[0] in own]
+    nodes = [node for node in deciding_tests(compiled) if re.split(r"[.\[]", node.path)[0] in own]
     places: dict[str, list[Node]] = {}
     for node in nodes:
         places.setdefault(node.key, []).append(node)

@@ -15,7 +15,7 @@ from app.registry.boundary_examples import as_example, as_line, boundaries_of
 from app.registry.example_coverage import coverage_of
 from app.registry.lint_wording import lint_wording
 from app.registry.loading import Registry
-from app.registry.positions import read_documents
+from app.registry.positions import PositionedDocument, read_documents
 from app.registry.programme import Programme
 from app.registry.references import parameters_named_in
 from app.rules.lint import lint as lint_rule
@@ -172,18 +172,19 @@ def _parameters(registry: Registry, words: Mapping[str, Any]) -> Iterator[Findin
             for language in ("ja_easy", "en")
             if not getattr(label, language)
         ]
-        file, line = places.get(name, ("parameters", 0))
+        place = places.get(name)
         for remark in remarks:
+            file, line = ("parameters", 0) if place is None else (place.file, place.line_of(remark.path))
             yield Finding(file, line, remark.path, remark.level, remark.code, sentence_of(remark, registry, words))
 
 
-def _parameter_places(registry: Registry) -> dict[str, tuple[str, int]]:
-    places = {}
-    for path in sorted((registry.directory / "parameters").glob("*.yaml")):
-        for document in read_documents(path, name=str(path.relative_to(registry.directory))):
-            if isinstance(document.value, dict):
-                places[str(document.value.get("id"))] = (document.file, document.line_of("id"))
-    return places
+def _parameter_places(registry: Registry) -> dict[str, PositionedDocument]:
+    return {
+        str(document.value.get("id")): document
+        for path in sorted((registry.directory / "parameters").glob("*.yaml"))
+        for document in read_documents(path, name=str(path.relative_to(registry.directory)))
+        if isinstance(document.value, dict)
+    }
 
 
 def _describes(name: str, named: set[str]) -> bool:

@@ -84,7 +84,7 @@ class _Try:
     pair: EdgePair
 
 
-def tests_of(rule: CompiledRule) -> tuple[Node, ...]:
+def deciding_tests(rule: CompiledRule) -> tuple[Node, ...]:
     """Every test that can decide the right or its amount, each once, in the order of the document; no judgements."""
     roots = [rule.criteria, *rule.contradictions, *(case.when for case in rule.cases if case.when is not None)]
     found: dict[str, Node] = {}
@@ -107,7 +107,7 @@ def boundaries(
     """
     day = min(max(number_of(on), rule.first), rule.last)
     bases = _bases(rule, catalogue, day, list(households))
-    open_tests = tests_of(rule)
+    open_tests = deciding_tests(rule)
     pairs: list[BoundaryPair] = []
     for branch in range(WAYS):
         satisfying = Satisfying(catalogue, branch)
@@ -125,7 +125,7 @@ def boundaries(
 
 
 def _place(rule: CompiledRule, path: str) -> int:
-    return next(position for position, node in enumerate(tests_of(rule)) if node.path == path)
+    return next(position for position, node in enumerate(deciding_tests(rule)) if node.path == path)
 
 
 def _bases(
@@ -147,7 +147,7 @@ def _bases(
 
 def _slim(rule: CompiledRule, document: Mapping[str, Any]) -> dict[str, Any]:
     """A household without the facts that the rule does not read, so that what matters can be seen."""
-    read = rule.reads | {path for node in tests_of(rule) for path in node.reads} | _ALWAYS
+    read = rule.reads | {path for node in deciding_tests(rule) for path in node.reads} | _ALWAYS
     slim = {name: part for name, part in document.items() if name not in ("id", "facts") and name not in PEOPLE_FIELDS}
     for name, kind in PEOPLE_FIELDS.items():
         if name in document:

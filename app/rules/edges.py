@@ -21,6 +21,8 @@ from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Reside
 
 AWKWARD_DAYS = ((3, 31), (4, 1), (4, 2))
 """Days of birth around the change of the school year; 29 February is tried besides."""
+_SOON = (1, 35, 200)
+"""Days after a fixed date on which both sides of it are tried: another window may be over on the day asked."""
 _ROWS = 8
 """Rows of a limit table that are tried; past the last own row one more."""
 
@@ -90,16 +92,19 @@ def _is_leap(year: int) -> bool:
 
 
 def _between(node: Between, draft: Draft, catalogue: FactCatalogue) -> Iterator[EdgePair]:
+    """A number by one; a fixed date by a day, on the day asked and on days soon after it."""
     fact = catalogue[node.fact]
-
-    def valued(number: int) -> Draft:
-        return draft.with_fact(node.fact, date_of(number) if fact.type == "date" else number)
-
-    lowest = (EARLIEST if fact.type == "date" else 0) if fact.at_least is None else fact.at_least
-    if node.low is not None and node.low - 1 >= lowest:
-        yield EdgePair("lowest", valued(node.low), valued(node.low - 1))
-    if node.high is not None and (fact.at_most is None or node.high + 1 <= fact.at_most):
-        yield EdgePair("highest", valued(node.high), valued(node.high + 1))
+    dates = fact.type == "date"
+    lowest = (EARLIEST if dates else 0) if fact.at_least is None else fact.at_least
+    for edge, value, outward in (("lowest", node.low, -1), ("highest", node.high, 1)):
+        if value is None or value + outward < lowest or (fact.at_most is not None and value + outward > fact.at_most):
+            continue
+        for day in (draft.day, *(value + later for later in _SOON if dates)):
+            inside, outside = (
+                draft.on_day(day).with_fact(node.fact, date_of(number) if dates else number)
+                for number in (value, value + outward)
+            )
+            yield EdgePair(edge, inside, outside)
 
 
 def _equals(node: Equals, draft: Draft, catalogue: FactCatalogue) -> Iterator[EdgePair]:

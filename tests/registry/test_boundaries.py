@@ -1,0 +1,50 @@
+"""Boundary households of every programme: what they expect is what comes out, and every test that can decide has some."""
+
+import pytest
+
+from app.registry.boundary_examples import as_example, boundaries_of
+from app.registry.loading import Registry
+from app.rules.boundaries import deciding_tests
+from app.rules.household import read_household
+from app.rules.inquiry import answers_on
+from app.rules.nodes import Between, Compared, Window
+from app.rules.population import Population
+
+CANNOT_DECIDE: set[tuple[str, str]] = set()
+"""Limits and windows for which no household on an edge exists, with the programme; see `todoke registry boundaries`."""
+
+
+@pytest.fixture(scope="module")
+def found(registry: Registry):
+    return {version.key: (version, boundaries_of(registry, version, version.sources[0].checked_on))
+            for version in registry.versions if registry.programmes[version.key][-1] is version}
+
+
+def test_every_window_and_limit_that_can_decide_has_a_pair(found) -> None:
+    without = {(key, node.path) for key, (version, around) in found.items() for node in around.without
+               if isinstance(node, Window | Compared | Between) and not node.path.startswith("amount")
+               and any(expected.verdict == "eligible" for example in version.examples for expected in example.expect.values())}
+    assert without == CANNOT_DECIDE
+
+
+def test_every_pair_differs_and_names_a_test_of_the_programme(registry: Registry, found) -> None:
+    for key, (version, around) in found.items():
+        paths = {node.path for node in deciding_tests(registry.rulebook.on(key, version.valid.from_))}
+        for pair in around.pairs:
+            assert pair.inside.outcome != pair.outside.outcome, (key, pair.path)
+            assert pair.path in paths
+
+
+def test_what_a_boundary_expects_is_what_is_answered(registry: Registry, found) -> None:
+    """One pair of each programme, read as an example's household is, and asked the way families are."""
+    for key, (_, around) in found.items():
+        for pair in around.pairs[:1]:
+            for side in (pair.inside, pair.outside):
+                household = read_household(as_example(side)["household"], registry.facts, "example")
+                population = Population.from_documents([household], registry.facts)
+                (answered,) = answers_on(registry.rulebook, population, side.on, [key])
+                answer = next(one for one in answered.answers if one.subject == side.subject)
+                assert answer.verdict == side.outcome.verdict, (key, pair.path, side)
+                if side.outcome.amount is not None:
+                    assert answer.amount is not None
+                    assert answer.amount.yen == side.outcome.amount, (key, pair.path)
