@@ -107,7 +107,7 @@ def import_file(
     while batch := list(itertools.islice(rows, BATCH)):
         if file_format.startswith("staff"):
             here.look_up(staff_table.keys_in(one.record for one in batch))
-        readings = [(_read(one, file_format, known), one.share) for one in batch]
+        readings = [(here.under_own_key(_read(one, file_format, known)), one.share) for one in batch]
         here.look_up(_key(reading.document) for reading, _ in readings if reading.document)
         wanted: list[Document] = []
         for reading, share in readings:
@@ -240,12 +240,29 @@ def open_drafts(session: Session) -> list[Programme]:
     return list(found.values())
 
 
+def _published_psids(session: Session) -> Iterator[tuple[str, str]]:
+    psid = col(ProgrammeVersionRow.document)["psid"].as_string()
+    statement = select(psid, ProgrammeVersionRow.programme_key).where(
+        col(ProgrammeVersionRow.known_until).is_(None), psid.is_not(None)
+    )
+    yield from session.exec(statement)
+
+
 class _Current:
     """What the registry holds under a key: the open draft, else the published version; looked up batch by batch."""
 
     def __init__(self, session: Session | None) -> None:
         self._session = session
         self._found: dict[str, _Here | None] = {}
+        self._key_of_psid = dict(_published_psids(session)) if session is not None else {}
+
+    def under_own_key(self, reading: RowReading) -> RowReading:
+        """Return a reading under the key that a published programme of the same psid has here, whoever wrote it."""
+        key = self._key_of_psid.get(reading.psid)
+        if key is None or reading.document is None or key == _key(reading.document):
+            return reading
+        code, _, name = key.partition("/")
+        return replace(reading, document={**reading.document, "municipality": code, "id": name})
 
     def look_up(self, keys: Iterable[str]) -> None:
         """Look several keys up together; those of earlier batches are forgotten."""

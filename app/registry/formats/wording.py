@@ -30,7 +30,7 @@ def judgements(programme: Programme) -> tuple[str, ...]:
 
 def persons_text(programme: Programme, registry: Registry, language: str = "ja") -> str:
     """Return who it is for, read back from the tree that runs."""
-    spoken = Phrases(language, phrases(f"phrases/{language}"), registry.facts, registry.parameters)
+    spoken = Phrases(language, phrases(f"phrases/{language}"), registry.facts, registry.parameters, registry.names)
     try:
         return read_back_text(compile_rule(programme, registry.facts, registry.parameters), spoken)
     except (DocumentError, KeyError):
@@ -110,7 +110,7 @@ def _anchor_text(anchor: Anchor, registry: Registry) -> str:
         return str(say["latest_of"]).format(anchors="と".join(_anchor_text(one, registry) for one in anchor.latest))
     if anchor in say["anchors"]:
         return str(say["anchors"][anchor])
-    spoken = Phrases("ja", phrases("phrases/ja"), registry.facts, registry.parameters)
+    spoken = Phrases("ja", phrases("phrases/ja"), registry.facts, registry.parameters, registry.names)
     return spoken.label(anchor)
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -25,8 +26,9 @@ from app.registry.formats.drafts import Known
 from app.registry.formats.tables import read_csv, write_csv, write_xlsx
 from app.registry.formats.vocabulary import official_vocabulary
 from app.registry.importing import BATCH, import_file, open_drafts
+from app.registry.loading import load_registry
 from app.registry.tables import ProgrammeDraft
-from app.registry.versions import published
+from app.registry.versions import publish, published
 from tests.fixtures.official_records import dirty_records, record, spoiled, write_records
 
 
@@ -140,6 +142,26 @@ def test_edits_made_here_survive_a_changed_record(known, tmp_path):
         export(stream, "tokyo-json", open_drafts(session), published(session).registry)
     (written,) = json.loads((tmp_path / "out.json").read_text())
     assert written == {**newer, "summary": "職員が書き直した概要"}
+
+
+def test_a_programme_we_wrote_ourselves_takes_the_record_of_its_psid(known, tmp_path):
+    folder = tmp_path / "registry"
+    shutil.copytree(settings().registry_directory, folder)
+    file = folder / "programmes" / "131121-setagaya" / "birth-cost-grant.yaml"
+    psid = record(1)["basicInformation"]["psid"]
+    file.write_text(file.read_text().replace("kind: cash\n", f'kind: cash\npsid: "{psid}"\n', 1))
+    ours = load_registry(folder)
+    with owner_session() as session:
+        publish(session, ours, clock.now())
+        session.commit()
+    path = write_records(tmp_path / "r.json", [record(1)])
+    assert imported(path, known).created == 1
+    ((key, (_, document)),) = drafts().items()
+    assert key == "131121/birth-cost-grant"
+    assert document["official_record"]["record"] == record(1)
+    rule = json.loads(json.dumps(ours.documents[key, ours.programmes[key][-1].version], default=str))
+    assert {name: document[name] for name in rule} == rule, "the rule that runs stays ours"
+    assert imported(path, known).nothing_new
 
 
 def test_only_one_municipality(known, tmp_path):
