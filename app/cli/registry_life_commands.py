@@ -6,6 +6,7 @@ Whoever acts does so as a staff account (`--as`), with the rights of its role; a
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -266,6 +267,7 @@ def past_decision(
     """Decide again as it was decided then: one JSON object with the answers and what they were decided from."""
     import app.matching.tables  # noqa: F401 - rooms refer to each other's tables by name
     from app.cli.answers import print_json
+    from app.cli.result_lines import result_lines
     from app.households.tables import Household
     from app.matching.past_decisions import decide_again
     from app.platform.database import Context, enter, worker_session
@@ -287,7 +289,7 @@ def past_decision(
             "on": found.on.isoformat(),
             "known_at": found.known_at.isoformat(),
             "registry": found.registry_fingerprint,
-            "results": [answer.as_document() for answer in found.answers],
+            "results": [json.loads(line) for line in result_lines(found.asked, found.phrases)],
             "decided_from": found.document,
         }
     )

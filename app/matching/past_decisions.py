@@ -18,11 +18,13 @@ from app.matching.snapshot import BASIC
 from app.platform.errors import InvalidInput, NotFound
 from app.platform.rendering import phrases
 from app.registry.versions import published
+from app.rules.answer_table import Asked
 from app.rules.answers import Answer
 from app.rules.household import read_household
-from app.rules.inquiry import answers_on
+from app.rules.inquiry import inquire
 from app.rules.phrases import Phrases
 from app.rules.population import Population
+from app.rules.reading_out import answers_of
 
 LANGUAGE = "ja"
 
@@ -33,6 +35,8 @@ class PastDecision:
 
     Attributes:
         answers: as of `on`, by what was known at `known_at`.
+        asked: the same answers as columns, for whoever writes them as results.
+        phrases: the words that belong to them, with the names and figures known then.
         document: the household document as it was told and consented to then.
         registry_fingerprint: of the registry known then; equal fingerprints are equal contents.
     """
@@ -41,6 +45,8 @@ class PastDecision:
     on: dt.date
     known_at: dt.datetime
     answers: tuple[Answer, ...]
+    asked: Asked
+    phrases: Phrases
     document: dict[str, Any]
     registry_fingerprint: str
 
@@ -75,6 +81,7 @@ def decide_again(
         )
     document = {**only_consented(told, categories, registry.facts), "id": str(household_id)}
     population = Population.from_documents([read_household(document, registry.facts)], registry.facts)
-    words = Phrases(LANGUAGE, phrases(f"phrases/{LANGUAGE}"), registry.facts, registry.parameters)
-    (answered,) = answers_on(registry.rulebook, population, on, [programme_key], words)
-    return PastDecision(programme_key, on, known_at, answered.answers, document, then.fingerprint)
+    words = Phrases(LANGUAGE, phrases(f"phrases/{LANGUAGE}"), registry.facts, registry.parameters, registry.names)
+    asked = inquire(registry.rulebook, population, on, [programme_key]).asked[programme_key]
+    answers = tuple(answers_of(asked, words))
+    return PastDecision(programme_key, on, known_at, answers, asked, words, document, then.fingerprint)
