@@ -14,11 +14,12 @@ from app.calendar.fiscal_year import fiscal_year_ends
 from app.calendar.holidays import LAST_YEAR
 from app.calendar.legal_age import corresponding_days
 from app.calendar.working_days import next_open_days, no_loss_days, previous_open_days
-from app.rules.application import Deadline, Opening
+from app.rules.application import Deadline, Opening, anchor_facts
 from app.rules.columns import YES, Column
 from app.rules.evaluate import CompiledRule
 from app.rules.people_nodes import people_verdicts
 from app.rules.reading import Reading
+from app.rules.trace import Missing, subject_name
 
 _LOWEST, _HIGHEST = 13_600, 47_400
 """Day numbers between which open days are known with room to move: 2007-03 to 2099-10."""
@@ -120,6 +121,27 @@ def _office(deadline: Deadline, legal: Days, anchors: Days) -> tuple[Days, Days]
     if deadline.holiday == "next_working_day":
         return legal, next_open_days(legal)
     return legal, previous_open_days(legal) if deadline.holiday == "previous_working_day" else legal
+
+
+def open_anchors(rule: CompiledRule, reading: Reading, today: Days, row: int) -> tuple[tuple[Deadline, Missing], ...]:
+    """The deadlines of a row that have no day, each with what would have to be known (``residence.from`` included).
+
+    A deadline that is not the row's own, because its condition does not hold, lacks nothing.
+    """
+    found = []
+    for days in deadline_days(rule, reading, today):
+        if days.applies[row] and not days.known[row]:
+            for path in anchor_facts(days.deadline.anchor):
+                if not anchor_days(path, reading, rule.subject, today).known[row]:
+                    found.append((days.deadline, _lack(path, rule.subject, reading, row)))
+    return tuple(found)
+
+
+def _lack(path: str, subject: str, reading: Reading, row: int) -> Missing:
+    owner = path.split(".", 1)[0]
+    if owner != subject:
+        return Missing(path, "household")
+    return Missing(path, subject_name(reading, subject, row), reading.population.declined(path, row))
 
 
 @dataclass(frozen=True)

@@ -258,3 +258,25 @@ def test_twins_have_the_same_rights(pair: tuple[str, str]) -> None:
     one, other = (check(name, "2026-11-24") for name in pair)
     assert one == other
     assert any(result["verdict"] == "eligible" for result in one.values())
+
+
+def test_moving_between_two_wards_at_fourteen_months_is_told_by_both() -> None:
+    """新宿 pays at the 18-month checkup, 大田 at the first birthday: neither is silent, both say to ask."""
+    family = {
+        "municipality": "131113",
+        "residence": [{"municipality": "131041", "from": "2023-04-01"}, {"municipality": "131113", "from": "2026-03-20"}],
+        "guardians": [{"id": "g1"}],
+        "children": [{"id": "c1", "birth_date": "2025-01-20"}],
+        "received_elsewhere": {"birthday-support": False},
+    }
+    found = check(family, "2026-08-01")
+    for town in ("131041", "131113"):
+        result = found[f"{town}/birthday-support", "child:c1"]
+        assert (result["verdict"], result["only_by_judgement"], result["missing"]) == ("undetermined", True, [])
+        assert "お問い合わせ" in result["reason"]["ja"]
+    stayed = {**family, "municipality": "131041", "residence": family["residence"][:1]}
+    assert check(stayed, "2026-08-01")["131041/birthday-support", "child:c1"]["verdict"] == "eligible"
+    paid = {**family, "received_elsewhere": {"birthday-support": True}}
+    assert "eligible" not in {
+        result["verdict"] for (key, _), result in check(paid, "2026-08-01").items() if key.endswith("/birthday-support")
+    }

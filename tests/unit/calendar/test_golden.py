@@ -224,6 +224,31 @@ def test_span(text, months, days):
     assert Span.parse(str(Span.parse(text))) == Span(months, days)
 
 
+@pytest.mark.parametrize(("day", "span", "back"), [
+    ("2026-08-31", "-6m", "2026-02-28"), ("2026-03-31", "-1m", "2026-02-28"), ("2028-03-31", "-1m", "2028-02-29"),
+    ("2026-08-15", "-1y6m", "2025-02-15"), ("2028-02-29", "-1y", "2027-02-28"), ("2026-01-01", "-1m", "2025-12-01"),
+])
+def test_counting_back_ends_with_the_months_last_day(day, span, back):
+    assert dates(corresponding_days(number_of(D(day)), Span.parse(span))) == [back]
+    assert str(Span.parse(span)) == span
+
+
+@pytest.mark.parametrize(("span", "start_of", "first"), [
+    ("-1m", "month", "2027-02-01"), ("2m", "month", "2027-05-01"), ("1m", "school_year", "2027-04-01"),
+    ("-1d", "school_year", "2026-04-01"),
+])
+def test_a_window_may_open_with_its_month_or_school_year(span, start_of, first):
+    assert dates(opening(Span.parse(span), from_start_of=start_of).days(numbers("2027-03-31"))) == [first]
+    if start_of == "school_year":
+        assert dates(opening(Span(), from_start_of=start_of).days(numbers("2027-04-01"))) == ["2027-04-01"]
+
+
+def test_a_window_may_count_from_a_moved_day():
+    lapse = closing(Span.parse("2y"), "included", base=Span.parse("-56d"))
+    assert dates(lapse.days(numbers("2027-03-01"))) == ["2029-01-04"]
+    assert date_of(lapse.last_date(number_of(D("2029-01-04")))) == D("2027-03-01")
+
+
 @pytest.mark.parametrize("text", ["", "m", "1", "-", "1m-2d", "1m3d", "3d1m", "2.5m"])
 def test_bad_span(text):
     with pytest.raises(ValueError, match=r"found"):

@@ -172,6 +172,27 @@ class TestApplying:
         found = self.of(season, {"birth_date": "2020-01-01"}, day)
         assert (found.opens_on, found.deadline) == (D(opens), D(deadline))
 
+    def test_a_deadline_without_a_day_names_what_is_missing(self):
+        import numpy as np
+
+        from app.calendar.day_numbers import number_of
+        from app.rules.deadlines import open_anchors
+        from app.rules.reading import Moment, Reading
+
+        servant = {"fact": "guardian.civil_servant", "is": True}
+        made = rule({"judgement": "x"}, subject="child", application={"deadlines": [
+            {"occasion": "latest", "anchor": {"latest": ["child.birth_date", "residence.from"]}, "within": "1m"},
+            {"occasion": "certified", "anchor": "child.certified_on", "within": "1m"},
+            {"occasion": "servants", "anchor": "guardian.birth_date", "within": "1m", "when": servant}]})
+        household = {"municipality": "131121", "children": [
+            {"id": "c", "birth_date": "2026-01-01", "facts": {"certified_on": "declined"}}]}
+        (compiled,) = rulebook(made).versions[made.key]
+        reading = Reading(Moment.on(population(household), ON), compiled.rule)
+        today = np.full(1, number_of(ON), dtype=np.int32)
+        found = [(deadline.occasion, lack.fact, lack.subject, lack.declined)
+                 for deadline, lack in open_anchors(compiled, reading, today, 0)]
+        assert found == [("latest", "residence.from", "household", False), ("certified", "child.certified_on", "child:c", True)]
+
     def test_a_season_over_the_new_year_and_one_without_an_end(self):
         season = {"opens": {"each_year": "12-01"}, "deadlines": [{"occasion": "season", "each_year": "02-29"}]}
         found = self.of(season, {}, "2026-11-21")
