@@ -17,7 +17,7 @@ from app.registry.loading import Registry
 from app.registry.programme import Programme
 from app.rules.municipality_code import covers
 from app.rules.phrases import Phrases
-from app.rules.read_back import read_back
+from app.rules.read_back import full_read_back, read_back
 
 LICENCE = "CC-BY-4.0"
 LANGUAGES = ("ja", "ja-easy", "en")
@@ -62,29 +62,39 @@ def heading() -> dict[str, str]:
     return {"licence": LICENCE, "credit": words["credit"], "note": words["note"]}
 
 
-def programme_entry(registry: Registry, version: Programme) -> dict[str, Any]:
-    """Return one version with its criteria in words, which anybody can check against the tree beside them."""
+def programme_entry(registry: Registry, version: Programme, on: dt.date) -> dict[str, Any]:
+    """Return one version, and what it says in words, which anybody can check against the tree beside them."""
     return {
         "key": version.key,
         "version": version.version,
         "page": page_address(version.key),
-        "in_words": {language: in_words(registry, version, language) for language in LANGUAGES},
+        "in_words": {language: in_words(registry, version, language, on) for language in LANGUAGES},
         "programme": version.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
 
 
-def in_words(registry: Registry, version: Programme, language: str) -> list[dict[str, Any]]:
-    """Return the read-back of a version: sentences with their depth."""
+def in_words(registry: Registry, version: Programme, language: str, on: dt.date) -> list[dict[str, Any]]:
+    """Return everything that a version says as sentences with their depth, with the dates and figures of a day."""
+    return _sentences(full_read_back, registry, version, language, on)
+
+
+def conditions_in_words(registry: Registry, version: Programme, language: str, on: dt.date) -> list[dict[str, Any]]:
+    """Return who can have it as sentences with their depth, with the dates and figures of a day."""
+    return _sentences(read_back, registry, version, language, on)
+
+
+def _sentences(
+    read: Callable[..., list[tuple[int, str]]], registry: Registry, version: Programme, language: str, on: dt.date
+) -> list[dict[str, Any]]:
     compiled = registry.rulebook.on(version.key, version.valid.from_)
-    if compiled is None:
-        return []
-    words = Phrases(language, phrases(f"phrases/{language}"), registry.facts, registry.parameters, registry.names)
-    return [{"depth": depth, "sentence": sentence} for depth, sentence in read_back(compiled, words)]
+    words = Phrases(language, phrases(f"phrases/{language}"), registry.facts, registry.parameters)
+    lines = [] if compiled is None else read(compiled, words, on)
+    return [{"depth": depth, "sentence": sentence} for depth, sentence in lines]
 
 
 def as_json(registry: Registry, versions: Sequence[Programme], on: dt.date) -> bytes:
     """Return versions in our own shape."""
-    entries = [programme_entry(registry, version) for version in versions]
+    entries = [programme_entry(registry, version, on) for version in versions]
     return orjson.dumps({**heading(), "on": on.isoformat(), "programmes": entries})
 
 
@@ -134,7 +144,7 @@ def dump_lines(registry: Registry, known_at: dt.datetime) -> Iterator[bytes]:
     first = {"record": "heading", **heading(), "known_at": known_at.isoformat()}
     yield orjson.dumps(first, option=orjson.OPT_APPEND_NEWLINE)
     for version in registry.versions:
-        entry = {"record": "programme", **programme_entry(registry, version)}
+        entry = {"record": "programme", **programme_entry(registry, version, known_at.date())}
         yield orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
     for name in sorted(registry.parameter_documents):
         entry = {"record": "parameter", "parameter": registry.parameter_documents[name]}

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.faces.opendata.answering import conditional
-from app.faces.opendata.contents import LANGUAGES, SHAPES, Selection, in_words, page_address
+from app.faces.opendata.contents import SHAPES, Selection, conditions_in_words, in_words, page_address
 from app.faces.opendata.programme_api import version_of
 from app.faces.opendata.views import PREFIX
 from app.platform import clock
@@ -55,7 +55,7 @@ def programme(request: Request, municipality: str, programme: str) -> Response:
         request,
         "open/programme.html",
         **_shown(registry, version),
-        conditions=in_words(registry, version, "ja"),
+        everything=in_words(registry, version, "ja", clock.today()),
         versions=tuple(reversed(registry.programmes[version.key])),
         replacing=[key for key, others in registry.programmes.items() if others[-1].based_on == version.key],
         shapes=tuple(SHAPES),
@@ -68,8 +68,7 @@ def leaflet(request: Request, municipality: str, programme: str) -> Response:
     """Show one sheet of A4 to hand out, in plain words, with the QR code of the page."""
     registry = _registry()
     version = version_of(registry, f"{municipality}/{programme}", None)
-    conditions = {language: in_words(registry, version, language) for language in LANGUAGES}
-    return page(request, "open/leaflet.html", **_shown(registry, version), conditions=conditions)
+    return page(request, "open/leaflet.html", **_shown(registry, version))
 
 
 @router.get("/programmes/{municipality}/{programme}/qr.svg")
@@ -97,6 +96,7 @@ def _shown(registry: Registry, version: Programme) -> dict[str, object]:
     home = registry.municipalities.get(version.municipality)
     return {
         "version": version,
+        "conditions": conditions_in_words(registry, version, "ja", clock.today()),
         "area": home.name if home else version.municipality,
         "kind": words["kind"][version.kind],
         "words": words,
