@@ -25,7 +25,13 @@ large population into parts of about 50,000 households (``population.subset``) s
 ``as_of`` is the day of asking. A dated income that counts on it is carried past later switches of the income year
 (``review_on`` says until when); a programme overdue for checking on it is undetermined at best.
 
+For whoever writes and approves a rule::
+
+    full_read_back(rule, phrases, on)             # read_back: everything it says, in sentences, with the day's figures
+    lint(rule, today, catalogue, parameters)      # lint: contradictions, gaps, units, dates; found by trials of the rule
+    boundaries(rule, catalogue, on, households)   # boundaries: pairs of households around every edge, as they come out
+
 To add a kind of test: a model in ``criteria``, its node in ``nodes`` or ``people_nodes`` (verdicts, and the days on
-which they may change), a line in ``compiling``, a phrase per language in ``templates/phrases``, and its three outcomes
+which they may change), a line in ``compiling``, its edges in ``edges``, a phrase per language in ``templates/phrases``, and its three outcomes
 as a test in ``tests/unit/rules``.
 """

@@ -106,6 +106,7 @@ def boundaries(
     used first, then ones put together from the tree. Days outside the version's validity give no pairs.
     """
     day = min(max(number_of(on), rule.first), rule.last)
+    last = _last_day(rule, day)
     bases = _bases(rule, catalogue, day, list(households))
     open_tests = deciding_tests(rule)
     pairs: list[BoundaryPair] = []
@@ -116,12 +117,18 @@ def boundaries(
             for node in open_tests
             for start in _starts(rule, satisfying, node, bases)
             for pair in edge_pairs(node, start, catalogue)
-            if within_reach(pair, rule.first, rule.last)
+            if within_reach(pair, rule.first, last)
         ]
         pairs += _judged(rule, catalogue, tried).values()
         found = {pair.path for pair in pairs}
         open_tests = tuple(node for node in open_tests if node.path not in found)
     return Boundaries(tuple(sorted(pairs, key=lambda pair: _place(rule, pair.path))), open_tests)
+
+
+def _last_day(rule: CompiledRule, day: int) -> int:
+    """Past the day of the next check nothing is certain, so that no edge could show."""
+    check = rule.rule.next_check_on
+    return rule.last if check is None or number_of(check) < day else min(rule.last, number_of(check))
 
 
 def _place(rule: CompiledRule, path: str) -> int:
@@ -158,10 +165,17 @@ def _slim(rule: CompiledRule, document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _slim_owner(kind: str, owner: Mapping[str, Any], read: Iterable[str]) -> dict[str, Any]:
     slim = {name: part for name, part in owner.items() if name not in ("facts", "birth_date")}
-    facts = {name: value for name, value in owner.get("facts", {}).items() if f"{kind}.{name}" in read}
+    facts = {name: _undated(value) for name, value in owner.get("facts", {}).items() if f"{kind}.{name}" in read}
     if f"{kind}.birth_date" in read and "birth_date" in owner:
         slim["birth_date"] = owner["birth_date"]
     return {**slim, **({"facts": facts} if facts else {})}
+
+
+def _undated(value: Any) -> Any:
+    """A value without its income year, so that it counts on every day that is tried; of several the newest."""
+    if isinstance(value, list | tuple):
+        return _undated(max(value, key=lambda part: part.get("income_year") or 0 if isinstance(part, Mapping) else 0))
+    return value["value"] if isinstance(value, Mapping) and "value" in value else value
 
 
 def _drafts_of(rule: CompiledRule, document: Mapping[str, Any], day: int) -> Iterator[Draft]:
