@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import RegistryFolder, open_registry, refuse
+from app.cli.options import RegistryFolder, load_tables, open_registry, refuse
 
 database = typer.Typer(help="Roles, database and migrations.", no_args_is_help=True)
 keys = typer.Typer(help="Sealing keys.", no_args_is_help=True)
@@ -44,11 +44,11 @@ def upgrade() -> None:
 
 def publish_registry(folder: RegistryFolder = None) -> None:
     """Write the registry's files into the database, as todoke_owner; what has not changed is left alone."""
-    import app.households.tables  # noqa: F401 - rooms refer to each other's tables by name
     from app.platform import clock
     from app.platform.database import owner_session
     from app.registry.versions import publish
 
+    load_tables()
     registry = open_registry(folder)
     with owner_session() as session:
         report = publish(session, registry, clock.now())
@@ -85,6 +85,7 @@ def staff_link(
         code = read_municipality_code(municipality)
     except ValueError as error:
         refuse(f"municipality: {error}")
+    load_tables()
     with app_session(Context(municipality=code)) as session:
         account = StaffAccount(municipality_code=code, post=post, role=role)
         session.add(account)
@@ -107,6 +108,7 @@ def partner_link(
     from app.platform.identifiers import new_id
     from app.platform.settings import settings
 
+    load_tables()
     partner_id = new_id()
     with app_session(Context(partner=partner_id)) as session:
         register_partner(session, partner_id, name=name, app_name=app_name)

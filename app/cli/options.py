@@ -77,3 +77,15 @@ def known_programmes(registry: Registry, wanted: list[str] | None) -> tuple[str,
         hints = {key: get_close_matches(key, keys, n=1) or [keys[0]] for key in unknown}
         refuse(*(f"--programme: found {key!r}; expected CODE/ID such as {hints[key][0]}" for key in unknown))
     return tuple(dict.fromkeys(wanted))
+
+
+def load_tables() -> None:
+    """Load every room's tables: they refer to each other by name, so a process that writes one has to know them all."""
+    import app.accounts.tables
+    import app.delivery.tables
+    import app.households.tables
+    import app.insight.tables
+    import app.matching.tables
+    import app.notices.tables
+    import app.partners.tables
+    import app.registry.tables  # noqa: F401

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import AsJson, RegistryFolder, open_registry, read_day, refuse
+from app.cli.options import AsJson, RegistryFolder, load_tables, open_registry, read_day, refuse
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -265,7 +265,6 @@ def past_decision(
     known_at: Annotated[str, typer.Option("--known-at", metavar="INSTANT", help="Such as 2026-11-24T10:00+09:00.")],
 ) -> None:
     """Decide again as it was decided then: one JSON object with the answers and what they were decided from."""
-    import app.matching.tables  # noqa: F401 - rooms refer to each other's tables by name
     from app.cli.answers import print_json
     from app.cli.result_lines import result_lines
     from app.households.tables import Household
@@ -274,6 +273,7 @@ def past_decision(
     from app.platform.errors import TodokeError
 
     instant = _instant(known_at)
+    load_tables()
     with worker_session() as session:
         gate = session.get(Household, household)
         if gate is None:
@@ -298,13 +298,13 @@ def past_decision(
 @contextmanager
 def _acting(municipality: str, account_id: uuid.UUID, right: str) -> Iterator[tuple[Session, Editor]]:
     """Act as a staff account that holds a right, in one transaction; say what is wrong and leave with status 2."""
-    import app.households.tables  # noqa: F401 - rooms refer to each other's tables by name
     from app.accounts.permissions import require
     from app.accounts.tables import StaffAccount
     from app.platform.database import Context, app_session
     from app.platform.errors import TodokeError
     from app.registry.lifecycle import Editor
 
+    load_tables()
     with app_session(Context(municipality=municipality)) as session:
         account = session.get(StaffAccount, account_id)
         if account is None:
