@@ -52,19 +52,21 @@ class PositionedDocument:
         self.complaints.append(Complaint(self.file, self.line_of(path), path, message))
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with the scalars of YAML 1.2's JSON schema: null, true/false, numbers; the rest is text."""
+class _Loader(yaml.CSafeLoader):
+    """The safe loader with the scalars of YAML 1.2's JSON schema: null, true/false, numbers; the rest is text."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a node; an alias is refused, for it can fold a huge or endless document into a few lines."""
-        if self.check_event(yaml.AliasEvent):
-            mark = self.get_mark()
-            raise yaml.MarkedYAMLError(problem="an alias (*) is not used here; write the value out", problem_mark=mark)
-        return super().compose_node(parent, index)
+
+class _Refused(yaml.YAMLError):
+    """Valid YAML that is not taken here."""
+
+    def __init__(self, problem: str, mark: Any) -> None:
+        super().__init__(problem)
+        self.problem, self.problem_mark = problem, mark
 
 
+_DEEPEST = 100
 _DIGITS = list("-0123456789")
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""])
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
@@ -91,18 +93,14 @@ def parse_documents(text: str, *, file: str) -> list[PositionedDocument]:
     """Parse the YAML documents of a text; see `read_documents`."""
     documents: list[PositionedDocument] = []
     try:
+        _refuse_what_folds(text)
         loader = _Loader(text)
         while loader.check_node():
             document = PositionedDocument(file, None)
             node = loader.get_node()
             if node is not None:
-                document.value = _walk(loader, node, "", document)
+                document.value = _Walk(loader, document).value(node, "")
             documents.append(document)
-    except RecursionError:
-        return [
-            *documents,
-            _unreadable(file, 1, "is nested too deeply; nothing here goes deeper than a few dozen levels"),
-        ]
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         said = getattr(problem, "problem", None) or getattr(problem, "reason", None) or str(problem)
@@ -110,37 +108,54 @@ def parse_documents(text: str, *, file: str) -> list[PositionedDocument]:
     return documents
 
 
+def _refuse_what_folds(text: str) -> None:
+    """Refuse aliases, which can fold a huge or endless document into a few lines, and depth that exhausts the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _Refused("an alias (*) is not used here; write the value out", event.start_mark)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise _Refused(f"it is nested too deeply; expected at most {_DEEPEST} levels", event.start_mark)
+
+
 def _unreadable(file: str, line: int, message: str) -> PositionedDocument:
     return PositionedDocument(file, None, complaints=[Complaint(file, line, "", message)])
 
 
-def _walk(loader: _Loader, node: yaml.Node, at: str, document: PositionedDocument) -> Any:
-    """Turn a node into plain values and note its lines."""
-    document.lines.setdefault(at, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        return _walk_mapping(loader, node, at, document)
-    if isinstance(node, yaml.SequenceNode):
-        return [_walk(loader, child, f"{at}[{place}]", document) for place, child in enumerate(node.value)]
-    try:
-        return loader.construct_object(node, deep=True)
-    except yaml.YAMLError as problem:
-        document.complain(at, f"cannot be read: {getattr(problem, 'problem', problem)}")
-        return None
+class _Walk:
+    """One walk over the nodes of a document: plain values come out, lines and complaints are noted on the way."""
 
+    def __init__(self, loader: _Loader, document: PositionedDocument) -> None:
+        self.loader = loader
+        self.document = document
 
-def _walk_mapping(loader: _Loader, node: yaml.MappingNode, at: str, document: PositionedDocument) -> dict[str, Any]:
-    mapping: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            document.complaints.append(Complaint(document.file, line, at, "a key must be a word"))
-            continue
-        key = str(key_node.value)
-        path = f"{at}.{key}" if at else key
-        if key in mapping:
-            message = f"the key is written twice (first on line {document.lines[path]}); keep one"
-            document.complaints.append(Complaint(document.file, line, path, message))
-            continue
-        document.lines[path] = line
-        mapping[key] = _walk(loader, value_node, path, document)
-    return mapping
+    def value(self, node: yaml.Node, at: str) -> Any:
+        """Turn a node into plain values."""
+        self.document.lines.setdefault(at, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, at)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(child, f"{at}[{place}]") for place, child in enumerate(node.value)]
+        try:
+            return self.loader.construct_object(node, deep=True)
+        except yaml.YAMLError as problem:
+            self.document.complain(at, f"cannot be read: {getattr(problem, 'problem', problem)}")
+            return None
+
+    def _mapping(self, node: yaml.MappingNode, at: str) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.document.complaints.append(Complaint(self.document.file, line, at, "a key must be a word"))
+                continue
+            key = str(key_node.value)
+            path = f"{at}.{key}" if at else key
+            if key in mapping:
+                message = f"the key is written twice (first on line {self.document.lines[path]}); keep one"
+                self.document.complaints.append(Complaint(self.document.file, line, path, message))
+                continue
+            self.document.lines[path] = line
+            mapping[key] = self.value(value_node, path)
+        return mapping
