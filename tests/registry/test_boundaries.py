@@ -13,6 +13,7 @@ from app.rules.inquiry import answers_on
 from app.rules.nodes import Between, Compared, Window
 from app.rules.population import Population
 
+
 @pytest.fixture(scope="module")
 def found(registry: Registry):
     return {version.key: (version, boundaries_of(registry, version, version.sources[0].checked_on))
