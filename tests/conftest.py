@@ -8,7 +8,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -63,16 +63,44 @@ def servers() -> Iterator[EmbeddedServers | StockServers]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def template_published(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with the real registry published an hour before the tests begin, to copy."""
+    name = "template_published"
+    copy_database(servers, name, "template_todoke")
+    with environment_of(servers, name, tmp_path_factory.mktemp("clock")):
+        clock.shift_to(clock.at_japan_time(DEMO_DAY, 9))
+        with owner_session() as session:
+            publish(session, registry(), clock.now())
+            session.commit()
+    return name
+
+
 @pytest.fixture
-def todoke_environment(servers: EmbeddedServers, tmp_path: Path) -> Iterator[dict[str, str]]:
+def todoke_environment(servers: EmbeddedServers, tmp_path: Path, request) -> Iterator[dict[str, str]]:
     """A database of its own, settings that point at it, and the environment for child processes.
 
     Returns the environment variables, which are also set in this process while the test runs.
     """
     name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = servers.database_url("postgres")
-    with Administrator(admin) as run:
-        run(f'CREATE DATABASE "{name}" TEMPLATE template_todoke STRATEGY file_copy OWNER todoke_owner')
+    with_registry = "published_registry" in request.fixturenames
+    template = request.getfixturevalue("template_published") if with_registry else "template_todoke"
+    copy_database(servers, name, template)
+    with environment_of(servers, name, tmp_path) as environment:
+        yield environment
+    with Administrator(servers.database_url("postgres")) as run:
+        run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def copy_database(servers: EmbeddedServers | StockServers, name: str, template: str) -> None:
+    """Make a database as a copy of another one that nobody is connected to."""
+    with Administrator(servers.database_url("postgres")) as run:
+        run(f'CREATE DATABASE "{name}" TEMPLATE {template} STRATEGY file_copy OWNER todoke_owner')
+
+
+@contextmanager
+def environment_of(servers: EmbeddedServers | StockServers, name: str, directory: Path) -> Iterator[dict[str, str]]:
+    """Point this process at a database while the block runs; nobody is connected to it afterwards."""
     environment = {
         "TODOKE_DATABASE__URL": servers.database_url("todoke_app", name),
         "TODOKE_DATABASE__WORKER_URL": servers.database_url("todoke_worker", name),
@@ -81,7 +109,7 @@ def todoke_environment(servers: EmbeddedServers, tmp_path: Path) -> Iterator[dic
         "TODOKE_SEALING__KEYS": f'{{"test": "{generate_key()}"}}',
         "TODOKE_SEALING__ACTIVE_KEY": "test",
         "TODOKE_SEALING__INDEX_KEY": generate_key(),
-        "TODOKE_CLOCK__OFFSET_FILE": str(tmp_path / "clock"),
+        "TODOKE_CLOCK__OFFSET_FILE": str(directory / "clock"),
     }
     with pytest.MonkeyPatch.context() as patch:
         for key in [key for key in os.environ if key.startswith("TODOKE_")]:
@@ -92,8 +120,6 @@ def todoke_environment(servers: EmbeddedServers, tmp_path: Path) -> Iterator[dic
         yield environment
         dispose_engines()
     settings.cache_clear()
-    with Administrator(admin) as run:
-        run(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @lru_cache
@@ -106,9 +132,6 @@ def registry() -> Registry:
 def published_registry(todoke_environment) -> Registry:
     """The real registry in this test's database; it is 2026-11-24, ten in the morning in Japan."""
     clock.shift_to(clock.at_japan_time(DEMO_DAY, 10))
-    with owner_session() as session:
-        publish(session, registry(), clock.now())
-        session.commit()
     return registry()
 
 
