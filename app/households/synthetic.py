@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from app.households.synthetic_facts import NUMBERS, tell_more
+
 Document = dict[str, Any]
 
 CHUNK = 5_000
@@ -156,6 +158,7 @@ class _Chunk:
         }
         lists = {name: column.tolist() for name, column in columns.items()}
         lists["towns"] = towns
+        lists["more"] = rng.random((CHUNK, NUMBERS))
         return lists
 
     def _document(self, row: int, draws: dict[str, Any]) -> Document:
@@ -179,6 +182,7 @@ class _Chunk:
         }
         if not unknown[2]:
             document["co_residents"] = self._co_residents(row, draws)
+        tell_more(document, self._on, draws["towns"], iter(draws["more"][row].tolist()).__next__)
         return document
 
     def _children(self, row: int, draws: dict[str, Any], *, expecting: bool) -> list[Document]:
