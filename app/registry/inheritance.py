@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-OWN_KEYS = ("id", "municipality", "psid", "based_on", "valid", "certainty", "sources", "official_record", "examples")
+OWN_KEYS = (
+    "id", "municipality", "psid", "based_on", "valid", "certainty", "draft_reason", "sources", "official_record",
+    "examples",
+)  # fmt: skip
 """What a programme never inherits: it is another programme, with its own sources and its own tests."""
 
 ONE_FIELD = ("criteria",)

@@ -17,8 +17,8 @@ from app.rules.household import read_household
 from app.rules.municipality_code import covers
 from app.rules.parameters import Beyond
 
-WRITTEN_ON = dt.date(2026, 11, 21)
-"""The day of the facts page the figures come from; nobody can have checked a page after it."""
+WRITTEN_ON = dt.date(2026, 11, 22)
+"""The last day on which a page was read for these files; nobody can have checked one after it."""
 
 NAMES_THAT_STAY = {
     "000000/child-allowance", "000000/child-rearing-allowance", "000000/special-child-rearing-allowance",

@@ -35,3 +35,9 @@ def test_sources_and_examples_are_never_taken_over() -> None:
     assert variant.sources != original.sources
     assert variant.examples != original.examples
     assert variant.based_on == original.key
+
+
+def test_that_the_original_is_a_draft_says_nothing_about_the_variant() -> None:
+    original = REGISTRY.programmes["130001/birthday-support"][0]
+    variant = REGISTRY.programmes["131237/birthday-support"][0]
+    assert (original.certainty, variant.certainty, variant.draft_reason) == ("draft", "verified", None)
