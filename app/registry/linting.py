@@ -17,6 +17,7 @@ from app.registry.lint_wording import lint_wording
 from app.registry.loading import Registry
 from app.registry.positions import PositionedDocument, read_documents
 from app.registry.programme import Programme
+from app.registry.public_bodies import is_public_body
 from app.registry.references import parameters_named_in
 from app.rules.lint import lint as lint_rule
 from app.rules.phrases import Phrases, condition
@@ -127,6 +128,8 @@ def _action(version: Programme) -> Iterator[Remark]:
 def _upkeep(version: Programme, on: dt.date) -> Iterator[Remark]:
     if version.next_check_on is None:
         yield warning("no_next_check", "")
+    if version.certainty == "verified" and not any(is_public_body(source.url) for source in version.sources):
+        yield warning("no_official_source", "sources")
     for position, source in enumerate(version.sources):
         path = f"sources[{position}].checked_on"
         if source.checked_on > on:

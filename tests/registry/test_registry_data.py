@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from app.registry.loading import Registry, load_registry
 from app.registry.positions import read_documents
+from app.registry.public_bodies import is_public_body
 from app.registry.schemas import as_text, json_schemas
 from app.rules.household import read_household
 from app.rules.municipality_code import covers
@@ -73,6 +74,14 @@ def test_every_source_was_checked_and_not_in_the_future(registry: Registry) -> N
         for source in version.sources:
             assert source.checked_on <= WRITTEN_ON, version.key
             assert source.url.startswith("https://"), version.key
+
+
+def test_a_verified_programme_rests_on_a_page_of_a_public_body(registry: Registry) -> None:
+    verified = [version for version in registry.versions if version.certainty == "verified"]
+    assert verified
+    assert [
+        version.key for version in verified if not any(is_public_body(source.url) for source in version.sources)
+    ] == []
 
 
 def test_every_figure_has_a_source_that_was_checked(registry: Registry) -> None:

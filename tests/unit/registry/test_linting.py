@@ -10,6 +10,7 @@ from app.registry.example_coverage import coverage_of, total_coverage
 from app.registry.examples import run_examples
 from app.registry.linting import lint
 from app.registry.loading import load_registry
+from app.registry.public_bodies import is_public_body
 from app.registry.skeleton import SkeletonError, new_programme
 from tests.unit.rules.world import D
 
@@ -22,7 +23,7 @@ summary: {ja: 3歳になるまでの子どもに出ます。, ja-easy: 3歳(さ�
 kind: cash
 valid: {from: 2025-04-01}
 certainty: verified
-sources: [{url: "https://www.city.example-adachi.jp/gift", title: 出産祝い金, checked_on: 2026-07-01}]
+sources: [{url: "https://www.city.adachi.example/gift", title: 出産祝い金, checked_on: 2026-07-01}]
 subject: child
 criteria: {within: child.birth_date, from: 0d, until: 3y}
 unmodelled:
@@ -86,9 +87,10 @@ CASES = {
     "no_next_check": [("next_check_on: 2027-04-01\n", "", "")],
     "checked_in_future": [("checked_on: 2026-07-01", "checked_on: 2026-11-22", "sources[0].checked_on")],
     "source_old": [("checked_on: 2026-07-01", "checked_on: 2025-11-19", "sources[0].checked_on")],
+    "no_official_source": [("https://www.city.adachi.example/gift", "https://adachi.city-hc.jp/gift", "sources")],
     "text_too_long": [("3歳になるまでの子どもに出ます。", "あ" * 201, "summary")],
     "unfilled": [("窓口で申請します", "ここに書く", "application.how.counter"),
-                 ("https://www.city.example-adachi.jp/gift", "https://www.example.jp/", "sources[0]")],
+                 ("https://www.city.adachi.example/gift", "https://www.example.jp/", "sources[0]")],
     "unmodelled_testable": [("子どもと同居していること", "生活保護を受けていないこと", "unmodelled[0]")],
     "judgement_is_sentence": [("criteria: {within: child.birth_date, from: 0d, until: 3y}",
                                "criteria: {all: [{within: child.birth_date, from: 0d, until: 3y}, {judgement: 窓口で確かめてください。}]}",
@@ -105,6 +107,10 @@ NEAR = {
     "no_amount": ("amount: [{yen: 10000, per: once}]\n", "amount: [{yen: 1, per: month}]\n"),
     "checked_in_future": ("checked_on: 2026-07-01", "checked_on: 2026-11-21"),
     "source_old": ("checked_on: 2026-07-01", "checked_on: 2025-11-20"),
+    "no_official_source": (
+        "sources: [{url: \"https://www.city.adachi.example/gift\"",
+        "sources: [{url: \"https://parents.example/gift\", title: 記事, checked_on: 2026-07-01}, "
+        "{url: \"https://www.city.adachi.tokyo.jp/\""),
     "text_too_long": ("3歳になるまでの子どもに出ます。", "あ" * 200),
     "unmodelled_testable": (
         "ja: 子どもと同居していること,",
@@ -132,6 +138,27 @@ def test_a_near_miss(folder: Path, code: str) -> None:
     assert code not in {one.code for one in findings(folder, *NEAR[code])}
 
 
+def test_a_draft_may_still_lack_its_official_page(folder: Path) -> None:
+    path = folder / "programmes" / "131211-adachi" / "birth-gift.yaml"
+    draft = "certainty: draft\ndraft_reason: 区のページを読む"
+    text = SOUND.replace("https://www.city.adachi.example/gift", "https://parents.example/gift")
+    path.write_text(text.replace("certainty: verified", draft), encoding="utf-8")
+    registry = load_registry(folder)
+    codes = {one.code for one in lint(registry, ON, phrases_of(registry, "ja"), words_of("lint"))}
+    assert "no_official_source" not in codes
+
+
+@pytest.mark.parametrize(("host", "public"), [
+    ("www.cfa.go.jp", True), ("www.city.setagaya.lg.jp", True), ("www2.city.katsushika.lg.jp", True),
+    ("www.city.edogawa.tokyo.jp", True), ("www.vill.hinohara.tokyo.jp", True), ("web.pref.hyogo.lg.jp", True),
+    ("www.city.yokohama.jp", True), ("www.kyoukaikenpo.or.jp", True), ("www.city.miharashi.example", True),
+    ("nishitokyo.city-hc.jp", False), ("city.setagaya.co.jp", False), ("city.news.jp", False), ("mygo.jp", False),
+    ("www.cfa.go.jp.example.com", False), ("notkouritu.or.jp", False), ("parents.example", False),
+])
+def test_whose_host_it_is(host: str, public: bool) -> None:
+    assert is_public_body(f"https://{host}/page?at=www.cfa.go.jp") is public
+
+
 def test_an_amount_that_stands_only_in_the_text(folder: Path) -> None:
     text = SOUND.replace("amount: [{yen: 10000, per: once}]\n", "").replace("3歳になるまでの子どもに出ます。", "1万円が出ます。")
     (folder / "programmes" / "131211-adachi" / "birth-gift.yaml").write_text(text, encoding="utf-8")
@@ -153,7 +180,7 @@ def test_what_later_versions_follow_is_not_kept_up(folder: Path) -> None:
 def test_a_parameter_that_nobody_uses_and_nobody_can_read(folder: Path) -> None:
     (folder / "parameters" / "gift.yaml").write_text(yaml.safe_dump({
         "id": "gift", "label": {"ja": "祝い金の額"}, "periods": [{"valid_from": "2025-04-01", "value": 5, "source": {
-            "url": "https://www.city.example-adachi.jp/gift", "title": "祝い金", "checked_on": "2026-07-01"}}]},
+            "url": "https://www.city.adachi.example/gift", "title": "祝い金", "checked_on": "2026-07-01"}}]},
         allow_unicode=True), encoding="utf-8")
     found = {(one.code, one.file, one.line) for one in findings(folder)}
     assert found == {("unused_parameter", "parameters/gift.yaml", 1), ("no_ja_easy", "parameters/gift.yaml", 2),
