@@ -64,12 +64,12 @@ def tell_more(document: Document, on: dt.date, towns: Sequence[str], chance: Cha
     for child, age in zip(document["children"], ages, strict=True):
         _about_a_child(child["facts"], _school_grade(dt.date.fromisoformat(child["birth_date"]), on), age, chance)
         if moved and 365 <= age < 3 * 366 and chance() < 0.6:
-            child["received_elsewhere"] = {"birthday-support": chance() < 0.4, "second-birthday-support": 0}
+            child["received_elsewhere"] = {"birthday-support": chance() < 0.4, "second-birthday-support": False}
     for pregnancy in document["pregnancies"]:
         mother_facts = document["guardians"][-1]["facts"]
         _about_a_pregnancy(pregnancy["facts"], mother_facts.get("health_insurance"), chance)
         if moved and chance() < 0.6:
-            pregnancy["received_elsewhere"] = {"pregnancy-support-benefit-first": 50_000 if chance() < 0.5 else False}
+            pregnancy["received_elsewhere"] = {"pregnancy-support-benefit-first": chance() < 0.5}
 
 
 def _tell(facts: Document, name: str, value: Any, chance: Chance) -> None:
