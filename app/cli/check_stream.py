@@ -126,9 +126,9 @@ def _by_workers(folder: Path, question: Question, batches: Iterator[Lines]) -> I
             except EOFError:
                 complain(["a worker process ended before its lines were answered; the answers printed are complete"])
                 raise SystemExit(1) from None
-            # Its next batch goes out before the answers are written: the worker need not wait for the reader.
-            _send_next(connection, batches, waiting)
+            # First what is known, then the next lines: they may be long in coming, and the other worker's answers wait.
             yield found, complaints
+            _send_next(connection, batches, waiting)
 
 
 def _send_next(connection: Connection, batches: Iterator[Lines], waiting: list[Connection]) -> None:

@@ -66,9 +66,14 @@ def open_source(source: str) -> Opened:
         return _look_at(sys.stdin.buffer, "standard input")
     path = Path(source)
     if path.suffix in LINE_SUFFIXES:
-        return Opened(source, enumerate(path.open("rb"), 1))
+        return Opened(source, _numbered(path.open("rb")))
     read = _from_text if path.suffix == ".json" else _from_yaml
     return Opened(source, None, path.read_bytes(), partial(read, name=source, stem=path.stem))
+
+
+def _numbered(file: IO[bytes]) -> NumberedLines:
+    with file:
+        yield from enumerate(file, 1)
 
 
 def read_batches(source: str, catalogue: FactCatalogue) -> Iterator[Batch]:

@@ -258,7 +258,7 @@ def _plan_question(
             undecided.pop((known.content["asked_about"], known.content["fact"]), None)
     if not undecided or _asked_lately(situation, now):
         return
-    (subject, fact_path), rows = min(undecided.items(), key=_least_decisive_last)
+    (subject, fact_path), rows = min(undecided.items(), key=lambda one: _order_of_asking(registry, *one))
     fact = registry.facts[fact_path]
     assert fact.question is not None  # held by _may_be_asked
     row, programme = min(rows, key=lambda pair: (-_yen_at_stake(pair[0]), pair[1].key, pair[0].subject))
@@ -284,11 +284,17 @@ def _may_be_asked(situation: Situation, registry: Registry, fact_path: str) -> b
     return fact is not None and fact.question is not None and not situation.refuses(fact.consent)
 
 
-def _least_decisive_last(item: tuple[tuple[str, str], list[tuple[Entitlement, Programme]]]) -> tuple[int, int, Any]:
-    """Order questions: how many programmes an answer decides, then how much money, then by name."""
-    asked, rows = item
+def _order_of_asking(
+    registry: Registry, asked: tuple[str, str], rows: list[tuple[Entitlement, Programme]]
+) -> tuple[bool, int, int, Any]:
+    """Order questions: how many programmes an answer decides, then how much money, then by name.
+
+    Disability and illness are asked about only when nothing else is open: to most families such a message says nothing,
+    and to some it hurts. Whoever wants to tell of them finds the questions on the family's page.
+    """
     yen = sum(_yen_at_stake(row) for row, _ in rows)
-    return -len({programme.key for _, programme in rows}), -yen, asked
+    intimate = registry.facts[asked[1]].consent == "disability_health"
+    return intimate, -len({programme.key for _, programme in rows}), -yen, asked
 
 
 def _yen_at_stake(row: Entitlement) -> int:

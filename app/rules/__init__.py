@@ -14,13 +14,15 @@ How it is used, from the documents to the answer::
     entitlements(rulebook, population, on)  # inquiry: key → Periods; what matching stores
     timeline(rulebook, population, first, last, as_of=…)       # timeline: key → Periods
     answers_on(rulebook, population, on)    # inquiry: every answer of every household, as ``todoke check`` prints it
-    Detail(rulebook, population, household_row, on).answer(key, row)   # details: one row, when it is told
-    Detail(…).explanation(key, row, phrases)                   # the tree in words
+    answer_table(Asked(…))                  # answer_table: one version's answers as columns, each row on its own day
+    impact(before, after, key, population, on)                 # impact: who gains and loses under another rulebook
+    Detail(rulebook, population, household_row, on).explanation(key, row, phrases)   # details: the tree in words
 
 ``Periods`` is columnar: ``row`` (a row of ``population.people[subject]``), ``verdict``, ``first``, ``last`` (day
 numbers, days since 1970-01-01); ``periods.households(population)`` gives household rows, ``population.ids`` and
-``population.people[kind].ids`` the names. Nothing loops over households except details of rows that are told. Cut a
-large population into parts of about 50,000 households (``population.subset``) so that the arrays stay in the cache.
+``population.people[kind].ids`` the names. Nothing loops over households except reading out the rows that are told; rows
+that look alike share one trace (``outlines``). Cut a large population into parts of about 50,000 households
+(``population.subset``) so that the arrays stay in the cache.
 
 ``as_of`` is the day of asking. A dated income that counts on it is carried past later switches of the income year
 (``review_on`` says until when); a programme overdue for checking on it is undetermined at best.

@@ -29,8 +29,9 @@ _PERSON_KEYS = {
     "pregnancy": {"id", "due_date", *_OWN_KEYS},
 }
 _RESIDENCE_KEYS = {"municipality", "from", "until"}
-_STATED_KEYS = {"value", "income_year"}
+_STATED_KEYS = {"value", "income_year", "source", "recorded_on"}
 _MY_NUMBERS = 10**10
+_MOST_PAID = 10**9
 
 
 class _Unusual(Exception):
@@ -99,7 +100,7 @@ class Acceptance:
             keys += self._stated(kind, document["facts"])
         for question in ("receives", "received_elsewhere"):
             if question in document:
-                keys += _answers(document[question])
+                keys += _answers(document[question], question)
         return keys
 
     def _stated(self, kind: str, facts: Any) -> int:
@@ -112,7 +113,9 @@ class Acceptance:
                 raise _Unusual
             if type(value) is list:
                 for part in value:
-                    keys += _dated(fact, part)
+                    keys += _stated(fact, part)
+            elif type(value) is dict:
+                keys += _stated(fact, value)
             elif value is not None and value != DECLINED:
                 _plain(fact, value)
         return keys
@@ -130,23 +133,29 @@ def _plain(fact: Fact, value: Any) -> None:
         raise _Unusual from None
 
 
-def _dated(fact: Fact, part: Any) -> int:
-    """{value, income_year} of a list."""
-    if type(part) is not dict or part.keys() != _STATED_KEYS or fact.type == "date":
+def _stated(fact: Fact, part: Any) -> int:
+    """{value, income_year, source, recorded_on}: a value with what stands around it."""
+    if type(part) is not dict or "value" not in part or not part.keys() <= _STATED_KEYS:
         raise _Unusual
-    year = part["income_year"]
-    if type(year) is not int or not 1990 <= year <= 2199:
+    year = part.get("income_year")
+    if year is not None and (type(year) is not int or not 1990 <= year <= 2199 or fact.type == "date"):
         raise _Unusual
+    for name in ("source", "recorded_on"):
+        text = part.get(name)
+        if text is not None and (type(text) is not str or _suspicious(text)):
+            raise _Unusual
     if part["value"] is not None and part["value"] != DECLINED:
         _plain(fact, part["value"])
-    return 2
+    return len(part)
 
 
-def _answers(answers: Any) -> int:
+def _answers(answers: Any, question: str) -> int:
     if type(answers) is not dict:
         raise _Unusual
     for programme, answer in answers.items():
-        if (answer is not None and type(answer) is not bool and answer != DECLINED) or _suspicious(programme):
+        paid = question == "received_elsewhere" and type(answer) is int and 0 <= answer <= _MOST_PAID
+        known = paid or answer is None or type(answer) is bool or answer == DECLINED
+        if not known or _suspicious(programme):
             raise _Unusual
     return len(answers)
 
