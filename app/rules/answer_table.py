@@ -214,7 +214,7 @@ def _claims(asked: Asked, moment: Moment, place: Rows, found: Bounds) -> Claims:
         late = _claim_columns(asked.rule, *asked.at(ahead).on(as_days(start[ahead])))
         for column, other in zip(columns, late, strict=True):
             column[ahead] = other
-    return Claims(*columns, form=_forms(asked, found))
+    return Claims(*[*columns, _forms(asked, found)])
 
 
 def _claim_columns(rule: CompiledRule, moment: Moment, place: Rows) -> list[NDArray[Any]]:

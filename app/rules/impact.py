@@ -86,12 +86,12 @@ class Impact:
     def _paid_otherwise(self, sign: int) -> Rows:
         stays = self.stays
         stays = stays[~(self.before.open_amounts | self.after.open_amounts)[stays]]
-        differences = [self._difference(per)[stays] for per in self._kinds]
-        if not differences:
-            return stays[:0]
-        less = np.logical_or.reduce([difference < 0 for difference in differences])
-        more = np.logical_or.reduce([difference > 0 for difference in differences]) & ~less
-        return stays[more if sign > 0 else less]
+        less = more = np.zeros(len(stays), dtype=np.bool_)
+        for per in self._kinds:
+            difference = self._difference(per)[stays]
+            less, more = less | (difference < 0), more | (difference > 0)
+        rows: Rows = stays[more & ~less] if sign > 0 else stays[less]
+        return rows
 
     @property
     def _kinds(self) -> list[str]:

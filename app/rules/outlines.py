@@ -8,7 +8,7 @@ and come out again through ``Lacks.of``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -344,15 +344,17 @@ def _sample(rule: CompiledRule, reading: Reading, rows: Rows, alone: bool) -> tu
     people = population.people[rule.subject]
     households = people.household[rows]
     part = population.subset(households)
-    for kind, mine in part.people.items():
-        part.people[kind] = replace(mine, ids=_Places(mine, alone and kind == rule.subject))
+    part.people = {
+        kind: replace(part.people[kind], ids=_Places(part.people[kind], alone and kind == rule.subject))
+        for kind in population.people
+    }
     days = reading.moment.days
     moment = Moment.on(part, days[households] if days.ndim else days, reading.moment.as_of)
     placed = part.people[rule.subject].offsets[:-1] + rows - people.offsets[households]
     return Reading(moment, rule.rule), placed
 
 
-def named(missing: Iterable[Missing], people: dict[str, People], kind: str, row: int) -> tuple[Missing, ...]:
+def named(missing: Iterable[Missing], people: Mapping[str, People], kind: str, row: int) -> tuple[Missing, ...]:
     """Missing facts with the names of one row's people in the place of their places."""
     household = int(people[kind].household[row])
     return tuple(
@@ -361,7 +363,7 @@ def named(missing: Iterable[Missing], people: dict[str, People], kind: str, row:
     )
 
 
-def person_at(place: str, people: dict[str, People], row: int, household: int) -> str:
+def person_at(place: str, people: Mapping[str, People], row: int, household: int) -> str:
     """The name of whoever has a place (``child:1``, ``child:own``) in a household, asked about one row of it."""
     if place == "household":
         return place

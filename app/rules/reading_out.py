@@ -31,17 +31,13 @@ from app.rules.trace import Missing
 def answers_of(asked: Asked, phrases: Phrases | None = None) -> list[Answer]:
     """The answer of every asked row, in their order; with phrases also why, and what was checked."""
     result: list[Any] = [None] * len(asked.row)
-    refused = np.flatnonzero(asked.verdict == NO)
-    for places, read in (
-        (refused, lambda: _refusals(asked.at(refused), phrases)),
-        (
-            np.flatnonzero(asked.verdict != NO),
-            lambda: told_answers(answer_table(asked.at(asked.verdict != NO)), phrases),
-        ),
-    ):
-        if len(places):
-            for place, answer in zip(places.tolist(), read(), strict=True):
-                result[place] = answer
+    refused, open_to = np.flatnonzero(asked.verdict == NO), np.flatnonzero(asked.verdict != NO)
+    if len(refused):
+        for place, answer in zip(refused.tolist(), _refusals(asked.at(refused), phrases), strict=True):
+            result[place] = answer
+    if len(open_to):
+        for place, answer in zip(open_to.tolist(), told_answers(answer_table(asked.at(open_to)), phrases), strict=True):
+            result[place] = answer
     return result
 
 

@@ -142,6 +142,7 @@ _DAYS: dict[str, dict[int, str]] = {}
 
 def _remembered(outline: Outline, phrases: Phrases) -> dict[Any, _Template]:
     """The sentences of an outline in one language; kept with the words they were written in."""
+    known: dict[Any, _Template]
     words, known = outline.sentences.get(phrases.language, (None, {}))
     if words is not phrases.words:
         known = {}
