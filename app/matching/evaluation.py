@@ -83,10 +83,7 @@ def rights_of(
         today: the day asked.
         programmes: only these (`CODE/id`); None = all that cover the municipality.
     """
-    latest = {key: engine.registry.programmes[key][-1] for key in engine.registry.covering(municipality_code)}
-    # Other towns' programmes that look at families who left them: the criteria say which household that is.
-    latest |= {key: versions[-1] for key, versions in engine.registry.programmes.items() if versions[-1].reaches}
-    told = [key for key, one in latest.items() if one.notifies]
+    told = engine.registry.told_in(municipality_code)
     wanted = [key for key in told if programmes is None or key in programmes]
     if not wanted or not snapshot.ids:
         return []

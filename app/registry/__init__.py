@@ -8,7 +8,8 @@ published now or was known then (`versions`), the feed of changes (`changes`), t
 (`inheritance`), what differs in words (`statements`, `differences`), and 年度更新 (`upkeep`). What other registries and
 offices read and write (`formats`), files that become drafts (`importing`), programmes written for others (`exporting`).
 What an editor is told: remarks with their sentence (`linting`, `lint_wording`), whose page a source is
-(`public_bodies`), which tests the examples show (`example_coverage`), households around every edge (`boundary_examples`), the first lines of a new file (`skeleton`).
+(`public_bodies`), which tests the examples show (`example_coverage`), households around every edge
+(`boundary_examples`), the first lines of a new file (`skeleton`).
 Not here: who is entitled (`rules` decides, `matching` stores) and what is said about it (`notices`).
 
 To add a programme, write one YAML file (see `registry_data/README.md`); no Python changes.

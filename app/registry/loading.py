@@ -100,6 +100,15 @@ class Registry:
         here = [key for key, versions in self.programmes.items() if covers(versions[-1].municipality, municipality)]
         return tuple(key for key in here if self.replaced_in(key, municipality) is None)
 
+    def told_in(self, municipality: str) -> tuple[str, ...]:
+        """Return the keys of the programmes that people living in a municipality are told of (`Programme.notifies`).
+
+        Also other towns' programmes that look at families who left them: the criteria say which household that is.
+        """
+        leaving = (key for key, versions in self.programmes.items() if versions[-1].reaches)
+        keys = dict.fromkeys((*self.covering(municipality), *leaving))
+        return tuple(key for key in keys if self.programmes[key][-1].notifies)
+
     def has_own_programmes(self, municipality: str) -> bool:
         """Say whether a municipality has entered any programme of its own (honest coverage, not a verdict)."""
         return any(versions[-1].municipality == municipality for versions in self.programmes.values())

@@ -1,4 +1,9 @@
-"""One question on one screen; わからない and 答えたくない are answers too."""
+"""One question on one screen; わからない and 答えたくない are answers too.
+
+After a few answers comes a rest: a family sees that the rest can wait, and goes on only where it wants to.
+"""
+
+import re
 
 from fastapi import APIRouter
 from sqlmodel import Session
@@ -21,19 +26,26 @@ from app.web.pages import page, phrase, see_other
 
 router = APIRouter()
 
+SITTING = 5
+"""Questions after which a family is offered a rest."""
+_KEY = re.compile(r"[0-9a-f]{16}")
+_LONGEST = 100 * 17
+
 
 @router.get("/questions")
-def next_question(request: Request, actor: Household, after: str = "") -> Response:
-    """Go to the most decisive open question, or to the one behind `after`; with none left, say so."""
+def next_question(request: Request, actor: Household, seen: str = "", on: str = "") -> Response:
+    """Go to the most decisive open question not `seen` in this sitting; with none left or after a few, say so."""
     with app_session(actor.context) as session:
         registry = published_now(session).registry
         document = questions.stored_document(session, actor).document
-        waiting = questions.open_questions(session, actor, registry, document)
-    keys = [question.key for question in waiting]
-    behind = keys[keys.index(after) + 1 :] if after in keys else [key for key in keys if key != after]
-    if behind:
-        return see_other(request, f"/questions/{behind[0]}")
-    return page(request, "parent/questions_done.html", skipped=len(waiting))
+        waiting = [question.key for question in questions.open_questions(session, actor, registry, document)]
+    past = _keys(seen)
+    left = [key for key in waiting if key not in past]
+    rests = bool(past) and len(past) % SITTING == 0 and not on
+    if left and not rests:
+        return see_other(request, f"/questions/{left[0]}?seen={'.'.join(past)}")
+    skipped = len(waiting) - len(left)
+    return page(request, "parent/questions_done.html", left=len(left), skipped=skipped, seen=".".join(past))
 
 
 @router.get("/questions/{key}")
@@ -56,7 +68,7 @@ def agree(request: Request, actor: Household, key: str, form: Submitted) -> Resp
         record(session, actor.household_id, [question.purpose], language="ja", by=actor.name, source="question page")
         session.commit()
     bell.ring(bell.MATCH)
-    return see_other(request, f"/questions/{key}" if agreed else "/questions")
+    return see_other(request, f"/questions{f'/{key}' if agreed else ''}?seen={'.'.join(_keys(form.get('seen')))}")
 
 
 @router.post("/questions/{key}")
@@ -83,7 +95,12 @@ def answer(request: Request, actor: Household, key: str, form: Submitted) -> Res
     bell.ring(bell.MATCH)
     if form.get("from") == "family":
         return see_other(request, "/family?done=saved")
-    return see_other(request, f"/questions?after={key}" if value is None else "/questions")
+    return see_other(request, f"/questions?seen={'.'.join([*_keys(form.get('seen')), key])}")
+
+
+def _keys(given: object) -> list[str]:
+    """Read the questions that were answered or passed over in this sitting; what is no key is left out."""
+    return [key for key in str(given or "")[:_LONGEST].split(".") if _KEY.fullmatch(key)]
 
 
 def _find(session: Session, actor: Actor, key: str) -> tuple[Question, int, object]:
@@ -99,7 +116,8 @@ def _find(session: Session, actor: Actor, key: str) -> tuple[Question, int, obje
 
 def _consent_page(request: Request, question: Question) -> Response:
     text = consent.texts()["purposes"][question.purpose]
-    return page(request, "parent/question_consent.html", question=question, text=text)
+    seen = ".".join(_keys(request.query_params.get("seen")))
+    return page(request, "parent/question_consent.html", question=question, text=text, seen=seen)
 
 
 def _question_page(
@@ -107,7 +125,7 @@ def _question_page(
     question: Question,
     given: object,
     *,
-    typed: object = None,
+    typed: Submitted | None = None,
     error: str = "",
     status: int = 200,
 ) -> Response:
@@ -121,4 +139,5 @@ def _question_page(
         error=error,
         years=questions.income_years(clock.today()),
         came_from=request.query_params.get("from", ""),
+        seen=".".join(_keys(typed.get("seen") if typed else request.query_params.get("seen"))),
     )

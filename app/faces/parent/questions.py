@@ -1,35 +1,42 @@
 """Which questions are worth a family's time, and putting an answer into its document.
 
-A question is asked only where its answer would change a result; each says how many programmes it decides. A category
-of facts that the family refused is never asked about; one it was never asked to share is asked for first.
+A question is asked only where its answer would change a result of today or of the year to come; each says how many
+programmes it decides. A category of facts that the family refused is never asked about; one it was never asked to share
+is asked for first.
 """
 
 import copy
 import datetime as dt
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlmodel import Session, select
 from starlette.datastructures import FormData
 
 from app.accounts.permissions import Actor
+from app.calendar.day_numbers import number_of
 from app.faces.parent.answers import PEOPLE, about, in_words, owners, plain_value
 from app.households import consent
 from app.households.tables import HouseholdDocument
 from app.matching.tables import Entitlement
+from app.platform import clock
 from app.platform.sealing import blind_index
 from app.registry.loading import Registry
 from app.rules.documents import Place
 from app.rules.facts import DECLINED, Fact
+from app.rules.municipality_code import NATIONAL
 from app.rules.my_number import holds_my_number
 from app.web.dates import read_dates
 
 ATTRIBUTES = ("birth_date", "due_date")
 DONT_KNOW = "dont-know"
 _SHORT_SCALE = 10
+_YEAR = dt.timedelta(days=365)
+_INTIMATE = "disability_health"
+"""Disability and illness are asked about last, as in `app.notices.planning`."""
 _DATED = ("guardian.income_after_deductions", "household.residence_tax_income_levy")
 """Facts that belong to one calendar year and are unknown outside it."""
 
@@ -72,6 +79,17 @@ class Question:
         return range(low, high + 1) if self.fact.type == "int" and high and high <= _SHORT_SCALE else None
 
 
+@dataclass(slots=True)
+class _WouldDecide:
+    """The programmes that one answer would help to decide, and how much money hangs on it."""
+
+    programmes: set[str] = field(default_factory=set)
+    yen: int = 0
+
+
+_DECIDES_NOTHING = _WouldDecide()
+
+
 class UnreadableAnswer(Exception):
     """What was typed is no answer to this question; `key` names the phrase that says so."""
 
@@ -81,45 +99,81 @@ class UnreadableAnswer(Exception):
 
 
 def open_questions(session: Session, actor: Actor, registry: Registry, document: Mapping[str, Any]) -> list[Question]:
-    """Return the questions that would decide something, the most decisive first."""
-    decides: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in session.exec(select(Entitlement).where(Entitlement.household_id == actor.household_id)):
-        versions = registry.programmes.get(row.programme_key)
-        if not versions or row.answer.get("judgement_only"):
-            continue
-        for missing in row.answer.get("missing", ()):
-            decides[missing["subject"], missing["fact"]].add(versions[-1].name.ja)
-    found = [
-        question
-        for question in all_questions(session, actor, registry, document, decides)
-        if question.decides and question.consent in ("given", "")
-    ]
-    return sorted(found, key=lambda question: -len(question.decides))
+    """Return the questions that would decide something today or within a year, in the order of asking.
+
+    What was answered since the rights were stored is not asked again; a figure of one year may be asked anew each year.
+    """
+    found = _questions(session, actor, registry, document, ())
+    may_ask = [question for question in found if question.decides and question.consent in ("given", "")]
+    return [question for question in may_ask if question.dated or answer_given(question, document) is None]
 
 
-def all_questions(
-    session: Session,
-    actor: Actor,
-    registry: Registry,
-    document: Mapping[str, Any],
-    decides: Mapping[tuple[str, str], set[str]] | None = None,
+def all_questions(session: Session, actor: Actor, registry: Registry, document: Mapping[str, Any]) -> list[Question]:
+    """Return what this household may answer or has answered, in the order of asking.
+
+    A fact is offered where a current or coming version of a verified programme reads it. What the family has told
+    stays, whoever reads it, so that it can be seen and changed.
+    """
+    municipality = document.get("municipality") or NATIONAL
+    return _questions(session, actor, registry, document, _facts_read(registry, municipality, clock.today()))
+
+
+def _questions(
+    session: Session, actor: Actor, registry: Registry, document: Mapping[str, Any], read: Collection[str]
 ) -> list[Question]:
-    """Return every question that could be asked of this household, answered ones too, in the catalogue's order."""
+    """Return the questions about facts that are open, read or answered: the most decisive first, the intimate last."""
     answers = consent.current(session, actor.household_id, consent.TODOKE)  # type: ignore[arg-type]
     states = {purpose: row.state for purpose, row in answers.items()}
-    return [
-        Question(
-            key=blind_index(f"{actor.household_id}\x1f{subject}\x1f{fact.path}", "question").hex()[:16],
-            subject=subject,
-            fact=fact,
-            about=about(document, subject),
-            decides=tuple(sorted((decides or {}).get((subject, fact.path), ()))),
-            consent=states.get(f"matching:{fact.consent}", ""),
-        )
-        for fact in registry.facts
-        if fact.question is not None and not fact.derived
-        for subject, _ in owners(document, fact)
-    ]
+    undecided = _undecided(session, actor, registry, clock.today())
+    found = []
+    for fact in registry.facts:
+        if fact.question is None or fact.derived:
+            continue
+        for subject, owner in owners(document, fact):
+            open_ = undecided.get((subject, fact.path), _DECIDES_NOTHING)
+            if not (open_.programmes or fact.path in read or _answer_in(owner, fact) is not None):
+                continue
+            question = Question(
+                key=blind_index(f"{actor.household_id}\x1f{subject}\x1f{fact.path}", "question").hex()[:16],
+                subject=subject,
+                fact=fact,
+                about=about(document, subject),
+                decides=tuple(sorted(open_.programmes)),
+                consent=states.get(f"matching:{fact.consent}", ""),
+            )
+            found.append((fact.consent == _INTIMATE, -len(open_.programmes), -open_.yen, question))
+    return [question for *_, question in sorted(found, key=lambda one: one[:3])]
+
+
+def _undecided(
+    session: Session, actor: Actor, registry: Registry, today: dt.date
+) -> dict[tuple[str, str], "_WouldDecide"]:
+    """Return what an answer would decide, by subject and fact: stored rights of today and of the year to come."""
+    found: dict[tuple[str, str], _WouldDecide] = defaultdict(_WouldDecide)
+    until = today + _YEAR
+    for row in session.exec(select(Entitlement).where(Entitlement.household_id == actor.household_id)):
+        over = row.valid_until is not None and row.valid_until < today
+        if over or row.valid_from > until or row.answer.get("judgement_only"):
+            continue
+        versions = registry.programmes.get(row.programme_key)
+        if not versions:
+            continue
+        version = registry.version_on(row.programme_key, max(row.valid_from, today)) or versions[-1]
+        if not version.notifies:
+            continue
+        amount = row.answer.get("amount") or {}
+        for missing in row.answer.get("missing", ()):
+            decided = found[missing["subject"], missing["fact"]]
+            decided.programmes.add(version.name.ja)
+            decided.yen += int(amount.get("yen") or amount.get("most") or 0)
+    return dict(found)
+
+
+def _facts_read(registry: Registry, municipality: str, today: dt.date) -> set[str]:
+    """Return the facts that programmes told to people of a municipality read, now or in a version to come."""
+    day = number_of(today)
+    versions = (one for key in registry.told_in(municipality) for one in registry.rulebook.versions[key])
+    return {path for one in versions if one.last >= day and one.rule.certainty == "verified" for path in one.reads}
 
 
 def told(questions: Iterable[Question], document: Mapping[str, Any]) -> list[Told]:
@@ -137,9 +191,12 @@ def answer_given(question: Question, document: Mapping[str, Any]) -> Any:
     """Return the bare answer that a document holds, or None."""
     for subject, owner in owners(document, question.fact):
         if subject == question.subject:
-            value = owner.get(question.fact.name) or (owner.get("facts") or {}).get(question.fact.name)
-            return plain_value(value)
+            return _answer_in(owner, question.fact)
     return None
+
+
+def _answer_in(owner: Mapping[str, Any], fact: Fact) -> Any:
+    return plain_value(owner.get(fact.name) or (owner.get("facts") or {}).get(fact.name))
 
 
 def read_answer(question: Question, form: FormData, today: dt.date) -> Any:

@@ -1,19 +1,24 @@
 """The parent face end to end: real database, real evaluator, real planning; only the browser is a test client."""
 
+import datetime as dt
 import re
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
 
 from app.accounts.sign_in import create_link
+from app.faces.parent import questions
 from app.households.contacts import unsubscribe_token
+from app.households.tables import HouseholdDocument
 from app.partners.links import pairwise_notice_id
 from app.partners.registration import register_partner
 from app.platform import clock
 from app.platform.database import Context, app_session, owner_session
 from app.platform.identifiers import new_id
 from app.platform.settings import settings
+from app.registry.versions import published_now
 from app.safeguards.bereavement import stop_pushes_about
 from app.safeguards.linking import link
 from app.safeguards.protection import protect
@@ -204,20 +209,32 @@ def test_what_was_laid_aside_after_a_loss_is_found_quietly(browser, published, w
 
 def answered(browser, **fields):
     path = browser.last.url.path
-    return browser.send(path, fields)
+    return browser.send(path, {**seen_so_far(browser), **fields})
+
+
+def seen_so_far(browser) -> dict[str, str]:
+    return {"seen": re.search(r'name="seen" value="([0-9a-f.]*)"', browser.last.text)[1]}
+
+
+def go_on(browser) -> bool:
+    """Go on after a rest; False where nothing is left to ask."""
+    link = re.search(r'href="(/questions\?seen=[0-9a-f.]+)&amp;on=1"', browser.last.text)
+    return link is not None and browser.open(f"{link[1]}&on=1").url.path != "/questions"
 
 
 def test_a_question_needs_consent_first_and_accepts_not_knowing(family, work):
     family.open("/questions")
     seen = set()
     asked_consent = False
-    for _ in range(40):
+    for _ in range(60):
         path = family.last.url.path
         if path == "/questions":
-            break
+            if not go_on(family):
+                break
+            continue
         if "次の質問に答える前に" in family.last.text:
             asked_consent = True
-            family.send(f"{path}/consent", {"consent": "given"})
+            family.send(f"{path}/consent", {"consent": "given", **seen_so_far(family)})
             continue
         assert path not in seen, "わからない goes on to the next question and does not come back at once"
         seen.add(path)
@@ -237,6 +254,84 @@ def test_declining_is_an_answer_that_is_not_asked_again(family, work):
     work()
     assert rows("SELECT value FROM household_facts WHERE value = '\"declined\"'") != []
     assert path not in family.open("/questions").url.path
+
+
+def test_after_five_questions_a_family_may_rest(family):
+    family.open("/questions")
+    asked = []
+    while family.last.url.path != "/questions":
+        if "次の質問に答える前に" in family.last.text:
+            family.send(f"{family.last.url.path}/consent", {"consent": "given", **seen_so_far(family)})
+            continue
+        asked.append(family.last.url.path)
+        answered(family, answer="dont-know")
+    assert len(set(asked)) == len(asked) == 5
+    assert "急がなくてかまいません" in family.last.text
+    assert "分からなかった質問が5件" in family.last.text
+    assert go_on(family)
+    assert family.last.url.path not in asked
+
+
+def test_what_was_just_answered_is_not_asked_again_before_it_is_matched(family):
+    family.open("/questions")
+    while "次の質問に答える前に" in family.last.text:
+        family.send(f"{family.last.url.path}/consent", {"consent": "given", **seen_so_far(family)})
+    path = family.last.url.path
+    answered(family, answer="no")
+    assert path not in (family.last.url.path, family.open("/questions").url.path)
+
+
+def asked_of(household_id: uuid.UUID) -> dict[tuple[str, str], int]:
+    with owner_session() as session:
+        registry = published_now(session).registry
+        document = session.get_one(HouseholdDocument, household_id).document
+        actor = SimpleNamespace(household_id=household_id)
+        return {
+            (one.subject.partition(":")[0], one.fact.path): len(one.decides)
+            for one in questions.open_questions(session, actor, registry, document)
+        }
+
+
+def test_questions_are_about_this_family_and_the_year_to_come(family, published):
+    ((household_id,),) = rows("SELECT id FROM households")
+    asked = asked_of(household_id)
+    assert ("household", "household.single_parent") in asked
+    assert not [fact for _, fact in asked if fact.startswith(("pregnancy.", "child.school"))], "a baby is at no school"
+    intimate = [published_fact(fact).consent == "disability_health" for _, fact in asked]
+    assert intimate == sorted(intimate), "disability and illness are asked about last"
+    counts = [count for count, last in zip(asked.values(), intimate, strict=True) if not last]
+    assert counts == sorted(counts, reverse=True)
+    with owner_session() as session:
+        session.execute(text("UPDATE entitlements SET valid_from = :day"), {"day": clock.today() + dt.timedelta(366)})
+        session.commit()
+    assert asked_of(household_id) == {}
+
+
+def published_fact(path: str):
+    with owner_session() as session:
+        return published_now(session).registry.facts[path]
+
+
+def test_a_family_is_offered_what_its_programmes_read_and_what_it_has_told(family, published):
+    ((household_id,),) = rows("SELECT id FROM households")
+    with owner_session() as session:
+        registry = published_now(session).registry
+        document = session.get_one(HouseholdDocument, household_id).document
+        actor = SimpleNamespace(household_id=household_id)
+        offered = {one.fact.path for one in questions.all_questions(session, actor, registry, document)}
+        told = {**document, "facts": {**document.get("facts", {}), "income_tax": 20_000}}
+        elsewhere = {**document, "municipality": "011002"}
+        moved = {one.fact.path for one in questions.all_questions(session, actor, registry, elsewhere)}
+        kept = {
+            one.fact.path
+            for one in questions.all_questions(session, actor, registry, {**told, "municipality": "011002"})
+        }
+    read = {path for key in registry.told_in(SETAGAYA) for one in registry.rulebook.versions[key] for path in one.reads}
+    assert offered <= read
+    assert len(offered) < len([fact for fact in registry.facts if fact.question is not None])
+    assert "household.income_tax" in offered, "Tokyo's programme reads it"
+    assert "household.income_tax" not in moved
+    assert "household.income_tax" in kept, "what was told can still be seen and changed"
 
 
 def test_refusing_a_category_ends_its_questions(family, work):
