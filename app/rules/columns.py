@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ Rows = NDArray[np.int64]
 """Row numbers of one kind."""
 NO, UNKNOWN, YES = 0, 1, 2
 
-DTYPES = {"bool": np.int8, "choice": np.int32, "date": np.int32, "int": np.int64, "yen": np.int64}
+DTYPES = {"bool": np.int8, "choice": np.int8, "date": np.int32, "int": np.int64, "yen": np.int64}
 """Array types by fact type; a choice is its position in the catalogue, a date its day number."""
 
 
@@ -116,9 +117,12 @@ class Column:
 
     def judge(self, holds: NDArray[np.bool_]) -> Verdicts:
         """The verdicts of a comparison: unknown where the value is."""
-        verdicts: Verdicts = np.left_shift(holds.view(np.int8), 1)
-        if not self.all_known:
-            verdicts[~self.known] = UNKNOWN
+        if self.all_known:
+            verdicts: Verdicts = np.left_shift(holds.view(np.int8), 1)
+            return verdicts
+        # Yes is 2 and unknown 1: arithmetic on bytes is many times as quick as writing through a mask.
+        verdicts = np.left_shift((holds & self.known).view(np.int8), 1)
+        verdicts |= (~self.known).view(np.int8)
         return verdicts
 
 
@@ -142,9 +146,14 @@ class People:
         """Number of people."""
         return len(self.household)
 
+    @cached_property
+    def counts(self) -> Rows:
+        """Number of people of each household."""
+        return np.diff(self.offsets)
+
     def rows_of(self, households: Rows) -> Rows:
         """The rows of some households, in their order."""
-        counts = np.diff(self.offsets)[households]
+        counts = self.counts[households]
         ends = np.cumsum(counts)
         starts = np.repeat(self.offsets[households] - ends + counts, counts)
         rows: Rows = starts + np.arange(len(starts))
@@ -159,7 +168,7 @@ class People:
     def reduced(self, values: NDArray[Any], largest: bool, empty: int) -> NDArray[Any]:
         """The largest (or smallest) over the people of each household; ``empty`` where there are none."""
         result = np.full(len(self.offsets) - 1, empty, dtype=values.dtype)
-        filled = np.diff(self.offsets) > 0
+        filled = self.counts > 0
         if len(values):
             reduce = np.maximum.reduceat if largest else np.minimum.reduceat
             result[filled] = reduce(values, self.offsets[:-1][filled])

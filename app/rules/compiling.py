@@ -249,7 +249,7 @@ class Compiler:
         return Season("household", path, source, _key("household", source), None, None, days)
 
     def _judgement(self, source: Any, scope: str, path: str) -> Node:
-        return Open("household", path, source, "judgement")
+        return Open(scope, path, source, f"{scope}:judgement")
 
     def _resided(self, source: Any, scope: str, path: str) -> Node:
         common = self._stay(source, source.by, scope, path, "by")

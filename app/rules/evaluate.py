@@ -12,7 +12,7 @@ import numpy as np
 
 from app.calendar.day_numbers import OPEN_END, number_of
 from app.rules.application import Deadline
-from app.rules.columns import UNKNOWN, YES, Verdicts
+from app.rules.columns import NO, UNKNOWN, YES, Verdicts
 from app.rules.compiling import Compiler
 from app.rules.dependencies import circles
 from app.rules.documents import DocumentError, Problem
@@ -31,14 +31,16 @@ from app.rules.rule import Rule
 class CompiledRule:
     """One rule version, ready to run.
 
-    ``whole`` is the criteria together with the ``area`` (None for the whole country) and the ``contradictions`` that
-    refuse the right; ``first``/``last`` are the days it is law, the next version taken into account.
+    ``inside`` is the criteria together with the ``contradictions`` that refuse the right; ``whole`` is that and the
+    ``area`` (None for the whole country). ``first``/``last`` are the days it is law, the next version taken into
+    account.
     """
 
     rule: Rule
     criteria: Node
     area: Everywhere | None
     contradictions: tuple[Uncontradicted, ...]
+    inside: Node
     whole: Node
     cases: tuple[CaseNode, ...]
     take_up: tuple[tuple[Node | None, str], ...]
@@ -63,9 +65,29 @@ class CompiledRule:
 
     def verdicts(self, moment: Moment) -> Verdicts:
         """One verdict per row of the subject: criteria, area and contradictions, capped when the version is overdue."""
-        reading = Reading(moment, self.rule)
-        verdicts = people_verdicts(self.whole, self.subject, reading)
+        verdicts = self._uncapped(moment)
         return np.minimum(verdicts, np.int8(UNKNOWN)) if self.capped(moment.as_of) else verdicts
+
+    def _uncapped(self, moment: Moment) -> Verdicts:
+        reading = Reading(moment, self.rule)
+        if self.area is None:
+            return people_verdicts(self.inside, self.subject, reading)
+        covered = self.area.verdicts(reading)
+        if 2 * np.count_nonzero(covered) <= len(covered):
+            return self._of_few(moment, covered)
+        verdicts = people_verdicts(self.inside, self.subject, reading)
+        return verdicts if covered.min() == YES else np.minimum(verdicts, moment.lift(covered, self.subject))
+
+    def _of_few(self, moment: Moment, covered: Verdicts) -> Verdicts:
+        """The area rules most households out: the others are looked at alone."""
+        assert self.area is not None
+        verdicts = np.zeros(moment.population.people[self.subject].size, dtype=np.int8)
+        if covered.any():
+            part, few = moment.part(self.area.key, covered > NO)
+            found = people_verdicts(self.inside, self.subject, Reading(part, self.rule))
+            mine = covered[few.rows["household"]]
+            verdicts[few.rows[self.subject]] = np.minimum(found, part.lift(mine, self.subject))
+        return verdicts
 
     def covered(self, moment: Moment) -> Verdicts:
         """Does the programme's area cover each household? The country covers those whose municipality is unknown."""
@@ -146,6 +168,7 @@ def compile_rule(
         criteria,
         area,
         contradictions,
+        _together(criteria, None, contradictions),
         _together(criteria, area, contradictions),
         tuple(cases),
         tuple(take_up),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
 from app.calendar.windows import Edge
 from app.rules.columns import NO, UNKNOWN, YES, Column, Rows, Verdicts
-from app.rules.reading import Moment, Reading
+from app.rules.reading import CLAIMANT_FACTS, Moment, Reading
 
 Candidates = tuple[Rows, Days]
 """Household rows and, for each, a day on which a verdict may change."""
@@ -45,6 +46,17 @@ class Node:
         """Paths of the facts this node itself reads."""
         return ()
 
+    @cached_property
+    def depends(self) -> tuple[str, ...]:
+        """Paths of all facts that this node and those below it read; with a claimant's, those that say who it is."""
+        below = [path for part in self.parts for path in part.depends]
+        return tuple(dict.fromkeys((*self.reads, *below, *(CLAIMANT_FACTS if self.asks_claimant else ()))))
+
+    @property
+    def asks_claimant(self) -> bool:
+        """True where a guardian's fact is the claimant's."""
+        return self.scope != "guardian" and any(path.startswith("guardian.") for path in self.reads)
+
     def verdicts(self, reading: Reading) -> Verdicts:
         """One verdict per row of the scope."""
         raise NotImplementedError
@@ -59,7 +71,7 @@ class Leaf(Node):
 
     @override
     def verdicts(self, reading: Reading) -> Verdicts:
-        key = reading.cache_key(self.reads, self.key)
+        key = reading.cache_key(self.depends, self.key)
         cache = reading.moment.cache
         if key not in cache:
             cache[key] = self.judge(reading)
@@ -219,7 +231,7 @@ class Window(Leaf):
     def judge(self, reading: Reading) -> Verdicts:
         column, days = reading.at(self.fact, self.scope), reading.moment.days_of(self.scope)
         if not days.ndim:
-            return column.judge(self._on_one_day(column, int(days)))
+            return column.judge(self._on_one_day(reading, int(days)))
         holds = np.ones(len(column.values), dtype=np.bool_)
         if self.opens is not None:
             holds = reading.threshold(self.fact, self.opens, self.scope) <= days
@@ -227,15 +239,15 @@ class Window(Leaf):
             holds &= days <= reading.threshold(self.fact, self.closes, self.scope)
         return column.judge(holds)
 
-    def _on_one_day(self, column: Column, day: int) -> NDArray[np.bool_]:
-        """On a single day a window is a range of dates: two comparisons instead of an edge for every row."""
+    def _on_one_day(self, reading: Reading, day: int) -> NDArray[np.bool_]:
+        """On a single day a window is a range of dates: two comparisons, which other windows share."""
+        if self.closes is None:
+            assert self.opens is not None
+            return ~reading.later(self.fact, self.scope, self.opens.last_date(day))
+        open_still = reading.later(self.fact, self.scope, self.closes.last_date(day - 1))
         if self.opens is None:
-            assert self.closes is not None
-            return np.asarray(column.values > self.closes.last_date(day - 1))
-        holds = column.values <= self.opens.last_date(day)
-        if self.closes is not None:
-            holds &= column.values > self.closes.last_date(day - 1)
-        return np.asarray(holds)
+            return open_still
+        return np.greater(open_still, reading.later(self.fact, self.scope, self.opens.last_date(day)))
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
@@ -357,10 +369,11 @@ def limits(tables: Sequence[LimitTable], by: str | None, reading: Reading, scope
         inside = (table.first <= days) & (days <= table.last)
         if not inside.any():
             continue
-        row = np.zeros(size, dtype=np.int64) if chosen is None else np.clip(chosen.values, 0, len(table.rows) - 1)
-        values, known = table.rows[row], table.known[row]
-        if chosen is not None and not chosen.all_known:
-            known = known & chosen.known
+        if chosen is None:
+            values, known = np.broadcast_to(table.rows[0], (size,)), np.broadcast_to(table.known[0], (size,))
+        else:
+            values = table.rows.take(chosen.values, mode="clip")
+            known = table.known.take(chosen.values, mode="clip") & chosen.known
         if inside.all():
             return Column.of(values, known)
         result = Column.of(np.where(inside, values, result.values), np.where(inside, known, result.known))

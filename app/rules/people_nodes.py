@@ -12,13 +12,13 @@ from typing_extensions import override
 from app.calendar.day_numbers import Days, as_days, first_of_month, month_starts, months_of
 from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
-from app.calendar.windows import Edge
+from app.calendar.windows import Edge, opening
 from app.rules.amounts import PaidElsewhere
 from app.rules.building import PAID_ELSEWHERE
 from app.rules.columns import NO, UNKNOWN, YES, Column, Ranges, Rows, Verdicts
 from app.rules.nodes import Candidates, Leaf, LimitTable, Node, bounded, everybody, limits, table_edges
 from app.rules.reading import Reading
-from app.rules.residence import lived_in
+from app.rules.residence import is_one_day, lived_in
 
 ENDLESS = np.int64(2**31)
 """How many people a list that was left out might hold."""
@@ -28,7 +28,7 @@ BOUNDLESS = np.int64(2**62)
 
 
 @dataclass(frozen=True, eq=False)
-class Quantifier(Node):
+class Quantifier(Leaf):
     """``some``, ``every`` or ``count`` over the people of a kind; household scope."""
 
     kind: str
@@ -43,16 +43,21 @@ class Quantifier(Node):
         return () if self.where is None else (self.where,)
 
     @override
-    def verdicts(self, reading: Reading) -> Verdicts:
+    def judge(self, reading: Reading) -> Verdicts:
         people = reading.population.people[self.kind]
+        if self.where is None and self.quantifier == "some":
+            return Column(people.counts > 0, people.listed, False).judge(people.counts > 0)
         inner = people_verdicts(self.where, self.kind, reading)
         if self.quantifier == "count":
             sure = people.sums(inner == YES)
             possible = np.where(people.listed, people.sums(inner >= UNKNOWN), ENDLESS)
             return bounded(sure, possible, self.low, self.high)
         some = self.quantifier == "some"
-        verdicts: Verdicts = people.reduced(inner, largest=some, empty=NO if some else YES)
-        return np.where(people.listed, verdicts, np.int8(UNKNOWN))
+        verdicts = np.full(reading.population.size, NO if some else YES, dtype=np.int8)
+        for verdict in (UNKNOWN, YES if some else NO):
+            verdicts[people.household[inner == verdict]] = verdict
+        verdicts[~people.listed] = UNKNOWN
+        return verdicts
 
 
 def people_verdicts(node: Node | None, kind: str, reading: Reading) -> Verdicts:
@@ -224,6 +229,11 @@ class Stay(Leaf):
         return () if self.date_fact is None else (self.date_fact,)
 
     @property
+    @override
+    def asks_claimant(self) -> bool:
+        return self.whose == "claimant" or super().asks_claimant
+
+    @property
     def from_today(self) -> bool:
         """True where the day asked about moves with the day of asking."""
         return self.date_fact is None and self.fixed is None
@@ -262,18 +272,21 @@ class Stay(Leaf):
         """Whether each row lived in the area on its day, as far as the history goes."""
         sets, whose = self.sets(reading)
         verdicts = lived_in(reading.population.residence.codes_on(sets, days), self.area)
-        verdicts[~whose] = UNKNOWN
+        if self.whose is not None:
+            verdicts[~whose] = UNKNOWN
         return verdicts
 
     def lived(self, reading: Reading, days: Days) -> Verdicts:
         """The same; a stay of unknown beginning says nothing of a date, and nothing is known of an unknown one."""
         verdicts = self.inside(reading, days)
         table = reading.population.residence
-        if len(table.codes) and not self.from_today:
+        if table.assumed.any() and not self.from_today:
             rows = table.covering(self.sets(reading)[0], days)
             verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
         if self.date_fact is not None:
-            verdicts[~reading.at(self.date_fact, self.scope).known] = UNKNOWN
+            dates = reading.at(self.date_fact, self.scope)
+            if not dates.all_known:
+                verdicts[~dates.known] = UNKNOWN
         return verdicts
 
     def residence_changes(self, reading: Reading) -> tuple[Rows, Days]:
@@ -333,18 +346,27 @@ class Resided(Stay):
     @override
     def judge(self, reading: Reading) -> Verdicts:
         days = self.days(reading)
-        inside = self.lived(reading, days)
-        return self.unbroken(reading, inside, days, lambda starts: corresponding_days(starts, self.span) <= days)
+        return self.unbroken(reading, self.lived(reading, days), days, self._latest_start(days))
+
+    def _latest_start(self, days: Days) -> Callable[[Days, Rows], NDArray[np.bool_]]:
+        """Whether the stays of some rows began long enough before their days."""
+        if is_one_day(days):
+            latest = opening(self.span).last_date(int(days.flat[0]))
+            return lambda starts, rows: (starts <= latest)[rows]
+        return lambda starts, rows: corresponding_days(starts, self.span)[rows] <= days
 
     def unbroken(
-        self, reading: Reading, inside: Verdicts, days: Days, long_enough: Callable[[Days], NDArray[np.bool_]]
+        self, reading: Reading, inside: Verdicts, days: Days, long_enough: Callable[[Days, Rows], NDArray[np.bool_]]
     ) -> Verdicts:
-        """Whether each row lived ``inside`` on its day, in a stay that began early enough for sure, or at best."""
+        """Whether each row lived ``inside`` on its day, in a stay that began early enough for sure, or at best.
+
+        ``long_enough`` takes the first days of all stays and the row of each row's stay.
+        """
         table = reading.population.residence
         if not len(table.codes):
             return np.full(days.shape, UNKNOWN, dtype=np.int8)
         rows = table.covering(self.sets(reading)[0], days)
-        sure, possible = (long_enough(starts[rows]) for starts in table.run_starts(self.area))
+        sure, possible = (long_enough(starts, rows) for starts in table.run_starts(self.area))
         stayed = np.where(sure, np.int8(YES), np.where(possible, np.int8(UNKNOWN), np.int8(NO)))
         verdicts = np.where(inside == YES, stayed, inside).astype(np.int8)
         verdicts[(rows >= 0) & table.assumed[rows] & (inside == YES)] = UNKNOWN
@@ -370,7 +392,7 @@ class ResidedSince(Resided):
         people = reading.population.people[self.scope]
         today = np.broadcast_to(reading.moment.days_of(self.scope), (people.size,))
         inside = self.inside(reading, today)
-        verdicts = self.unbroken(reading, inside, today, lambda starts: starts <= since)
+        verdicts = self.unbroken(reading, inside, today, lambda starts, rows: starts[rows] <= since)
         if self.date_fact is not None:
             unknown = ~reading.at(self.date_fact, self.scope).known
             verdicts[unknown] = np.minimum(inside[unknown], UNKNOWN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -22,13 +22,14 @@ class Population:
     """Households as columns: ``people[kind]`` for each kind of person, ``household`` included."""
 
     catalogue: FactCatalogue
-    people: dict[str, People]
+    people: MutableMapping[str, People]
 
     def __init__(self, stored: Stored) -> None:
         self.catalogue = stored.catalogue
         self.people = stored.people
         self._stored = stored
         self._thresholds: dict[tuple[str, Edge], Days] = {}
+        self._statements: dict[str, tuple[frozenset[str], bool]] = {}
 
     @classmethod
     def from_documents(cls, households: Iterable[Any], catalogue: FactCatalogue) -> Population:
@@ -48,13 +49,24 @@ class Population:
         """The household's id by row."""
         return self.people["household"].ids
 
-    def subset(self, households: Any) -> Population:
+    def subset(self, households: Any) -> Subset:
         """Some households (row numbers), in the order given; columns are gathered when they are first read."""
-        return _Subset(self, np.asarray(households, dtype=np.int64))
+        return Subset(self, np.asarray(households, dtype=np.int64))
 
     def stated(self, path: str) -> Mapping[StatedKey, Column]:
         """Values as stated: by (programme or ``ANY_PROGRAMME``, income year or ``NO_YEAR``)."""
         return self._stored.stated.get(path, {})
+
+    def statements(self, path: str) -> tuple[frozenset[str], bool]:
+        """How a fact is stated: (programmes that somebody stated a value of their own for, is any value of a year)."""
+        if path not in self._statements:
+            self._statements[path] = self._count_statements(path)
+        return self._statements[path]
+
+    def _count_statements(self, path: str) -> tuple[frozenset[str], bool]:
+        keys = self.stated(path)
+        programmes = frozenset(programme for programme, _ in keys if programme != ANY_PROGRAMME)
+        return programmes, any(year != NO_YEAR for _, year in keys)
 
     def column(self, path: str) -> Column:
         """A fact as stated for any programme and without a year; unknown where it is not stated so."""
@@ -115,30 +127,70 @@ class _Picked(Sequence[str]):
         return self._ids[self._rows[position]]
 
 
-class _Subset(Population):
-    """Some households of another population, read through it."""
+class _OnDemand(MutableMapping[str, Any]):
+    """What belongs to each kind of people, worked out when a kind is first asked for."""
+
+    def __init__(self, kinds: Iterable[str], work_out: Callable[[str], Any]) -> None:
+        self._kinds, self._work_out = tuple(kinds), work_out
+        self._found: dict[str, Any] = {}
+
+    @override
+    def __getitem__(self, kind: str) -> Any:
+        if kind not in self._found:
+            self._found[kind] = self._work_out(kind)
+        return self._found[kind]
+
+    @override
+    def __setitem__(self, kind: str, value: Any) -> None:
+        self._found[kind] = value
+
+    @override
+    def __delitem__(self, kind: str) -> None:
+        del self._found[kind]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+
+class Subset(Population):
+    """Some households of another population, read through it; ``rows[kind]`` are its people's rows there."""
+
+    rows: Mapping[str, Rows]
 
     def __init__(self, parent: Population, households: Rows) -> None:
         self.catalogue = parent.catalogue
         self._parent = parent
         self._households = households
-        self._rows = {kind: people.rows_of(households) for kind, people in parent.people.items()}
+        self.rows = _OnDemand(parent.people, lambda kind: parent.people[kind].rows_of(households))
+        self.people = _OnDemand(parent.people, self._people)
         self._thresholds = {}
+        self._statements = {}
         self._gathered: dict[str, Mapping[StatedKey, Column]] = {}
-        sets = {kind: people.residence_sets[self._rows[kind]] for kind, people in parent.people.items()}
-        self._own = np.unique(np.concatenate([mine[mine >= parent.size] for mine in sets.values()]))
-        self.people = {kind: self._people(kind, mine) for kind, mine in sets.items()}
 
-    def _people(self, kind: str, sets: Rows) -> People:
-        people, rows = self._parent.people[kind], self._rows[kind]
-        counts = np.diff(people.offsets)[self._households]
+    @cached_property
+    def _own(self) -> Rows:
+        """Residence sets of the parent that belong to single persons of these households."""
+        parent = self._parent
+        if parent.residence.size == parent.size:
+            return np.zeros(0, dtype=np.int64)
+        sets = [people.residence_sets[self.rows[kind]] for kind, people in parent.people.items()]
+        return np.unique(np.concatenate([mine[mine >= parent.size] for mine in sets]))
+
+    def _people(self, kind: str) -> People:
+        people, rows = self._parent.people[kind], self.rows[kind]
+        counts = people.counts[self._households]
         offsets = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(counts)))
         household = np.repeat(np.arange(len(self._households)), counts)
+        sets = household
         if self._own.size:
+            sets = people.residence_sets[rows]
             own = sets >= self._parent.size
             sets = np.where(own, len(self._households) + np.searchsorted(self._own, sets), household)
-        else:
-            sets = household
         return People(
             _Picked(people.ids, rows), offsets, household, people.listed[self._households], people.id_rank[rows], sets
         )
@@ -146,33 +198,38 @@ class _Subset(Population):
     @override
     def stated(self, path: str) -> Mapping[StatedKey, Column]:
         if path not in self._gathered:
-            rows = self._rows[path.split(".", 1)[0]]
+            rows = self.rows[path.split(".", 1)[0]]
             self._gathered[path] = {key: column.take(rows) for key, column in self._parent.stated(path).items()}
         return self._gathered[path]
 
     @override
+    def _count_statements(self, path: str) -> tuple[frozenset[str], bool]:
+        return self._parent.statements(path)
+
+    @override
     def answers(self, kind: str, question: str, programme: str) -> Column | None:
         column = self._parent.answers(kind, question, programme)
-        return None if column is None else column.take(self._rows[kind])
+        return None if column is None else column.take(self.rows[kind])
 
     @cached_property
     def residence(self) -> ResidenceTable:
+        """Residence intervals; the first ``size`` sets are the households'."""
         return self._parent.residence.take(np.concatenate((self._households, self._own)))
 
     @override
     def _threshold(self, path: str, edge: Edge) -> Days:
-        thresholds: Days = self._parent.threshold(path, edge)[self._rows[path.split(".", 1)[0]]]
+        thresholds: Days = self._parent.threshold(path, edge)[self.rows[path.split(".", 1)[0]]]
         return thresholds
 
     @override
     def declined(self, path: str, row: int) -> bool:
-        return self._parent.declined(path, int(self._rows[path.split(".", 1)[0]][row]))
+        return self._parent.declined(path, int(self.rows[path.split(".", 1)[0]][row]))
 
     @override
     def declined_rows(self, path: str) -> NDArray[np.bool_]:
-        declined: NDArray[np.bool_] = self._parent.declined_rows(path)[self._rows[path.split(".", 1)[0]]]
+        declined: NDArray[np.bool_] = self._parent.declined_rows(path)[self.rows[path.split(".", 1)[0]]]
         return declined
 
     @override
     def provenance(self, path: str, row: int) -> Provenance | None:
-        return self._parent.provenance(path, int(self._rows[path.split(".", 1)[0]][row]))
+        return self._parent.provenance(path, int(self.rows[path.split(".", 1)[0]][row]))

@@ -19,11 +19,13 @@ from app.calendar.windows import Edge
 from app.rules.building import ANY_PROGRAMME, NO_YEAR, StatedKey
 from app.rules.columns import Column, Rows, Verdicts
 from app.rules.facts import DERIVED_FACTS
-from app.rules.population import Population
+from app.rules.population import Population, Subset
 from app.rules.residence import in_area
 from app.rules.rule import IncomeYear, Rule
 
 CLAIMANT_INCOME = "guardian.income_after_deductions"
+CLAIMANT_FACTS = (CLAIMANT_INCOME, "guardian.claimant")
+"""Facts that say which guardian claims."""
 _YEARS_BACK = {"current_year": 0, "previous_year": 1, "year_before_previous": 2}
 
 
@@ -61,7 +63,18 @@ class Moment:
 
     def lift(self, values: NDArray[Any], scope: str) -> NDArray[Any]:
         """Household rows spread over the people of a kind."""
-        return values if scope == "household" else values[self.population.people[scope].household]
+        return values if scope == "household" else values.take(self.population.people[scope].household)
+
+    def part(self, name: str, chosen: NDArray[np.bool_]) -> tuple[Moment, Subset]:
+        """The same moment for some households alone, kept by name for all who ask; and those households."""
+        key = ("part", name)
+        if key not in self.cache:
+            households = np.flatnonzero(chosen)
+            subset = self.population.subset(households)
+            days = self.days[households] if self.days.ndim else self.days
+            self.cache[key] = Moment(subset, days, self.as_of), subset
+        found: tuple[Moment, Subset] = self.cache[key]
+        return found
 
     def codes(self) -> NDArray[np.int32]:
         """The municipality of each household on its day."""
@@ -113,18 +126,18 @@ class Reading:
         self.moment = moment
         self.rule = rule
         self.population = moment.population
-        self._columns: dict[tuple[str, str], Column] = {}
 
     def cache_key(self, paths: tuple[str, ...], key: Any) -> Any:
         """A key for results that other programmes may share; what is reckoned by programme or year stays apart."""
-        reckonings = tuple(self._reckoning(path) for path in paths)
-        return (reckonings, key) if any(reckonings) else key
+        reckonings = [self._reckoning(path) for path in paths]
+        return (tuple(reckonings), key) if any(reckonings) else key
 
     def _reckoning(self, path: str) -> tuple[Any, ...]:
         """What makes this programme's value of a fact its own: the income year, and values stated for it."""
-        stated = self.population.stated(path)
-        own = any(programme in (self.rule.id, self.rule.key) for programme, _ in stated)
-        dated = any(year != NO_YEAR for _, year in stated)
+        programmes, dated = self.population.statements(path)
+        if not programmes and not dated:
+            return ()
+        own = self.rule.id in programmes or self.rule.key in programmes
         return (self.rule.income_year if dated else None, self.rule.key if own else None) if own or dated else ()
 
     def column(self, path: str) -> Column:
@@ -183,12 +196,24 @@ class Reading:
         owner = path.split(".", 1)[0]
         if owner == scope:
             return self.column(path)
-        key = (path, scope)
-        if key not in self._columns:
+        by_income = owner == "guardian" and self._sole_claimants()[1].size
+        facts = (path, *CLAIMANT_FACTS) if by_income else (path,)
+        key = self.cache_key(facts, ("at", path, scope))
+        cache = self.moment.cache
+        if key not in cache:
             column = self._claimants(path) if owner == "guardian" else self.column(path)
-            household = self.population.people[scope].household
-            self._columns[key] = column if scope == "household" else column.take(household)
-        return self._columns[key]
+            cache[key] = column if scope == "household" else column.take(self.population.people[scope].household)
+        found: Column = cache[key]
+        return found
+
+    def later(self, path: str, scope: str, day: int) -> NDArray[np.bool_]:
+        """Which rows of a scope have a later date than a day; on one moment many windows ask for the same days."""
+        key = self.cache_key((path,), ("later", path, scope, day))
+        cache = self.moment.cache
+        if key not in cache:
+            cache[key] = self.at(path, scope).values > day
+        found: NDArray[np.bool_] = cache[key]
+        return found
 
     def threshold(self, path: str, edge: Edge, scope: str) -> Days:
         """The day of an edge for each row of a scope, shared between programmes where it is the bound person's."""
@@ -201,35 +226,47 @@ class Reading:
 
         Marked not to claim leaves a guardian out; equal incomes go by id.
         """
-        key = self.cache_key((CLAIMANT_INCOME, "guardian.claimant"), "claimant")
+        sole, several = self._sole_claimants()
+        if not several.size or CLAIMANT_INCOME not in self.population.catalogue:
+            return sole
+        key = self.cache_key(CLAIMANT_FACTS, "claimant")
         if key not in self.moment.cache:
-            self.moment.cache[key] = self._find_claimants()
+            people, best = self.population.people["guardian"], sole.copy()
+            rows = people.rows_of(several)
+            rows = rows[self.candidates()[rows]]
+            self._choose_highest(rows, people.household[rows], best)
+            self.moment.cache[key] = best
         found: Rows = self.moment.cache[key]
         return found
 
     def candidates(self) -> NDArray[np.bool_]:
         """Guardians who may be the claimant."""
-        if "guardian.claimant" not in self.population.catalogue:
-            return np.ones(self.population.people["guardian"].size, dtype=np.bool_)
-        marked = self.population.column("guardian.claimant")
-        people = self.population.people["guardian"]
-        chosen = marked.known & (marked.values == 1)
-        settled = people.reduced(chosen.view(np.int8), largest=True, empty=0)[people.household] == 1
-        return np.asarray(np.where(settled, chosen, ~(marked.known & (marked.values == 0))), dtype=np.bool_)
+        if "candidates" not in self.moment.cache:
+            self.moment.cache["candidates"] = self._find_candidates()
+        found: NDArray[np.bool_] = self.moment.cache["candidates"]
+        return found
 
-    def _find_claimants(self) -> Rows:
+    def _find_candidates(self) -> NDArray[np.bool_]:
         people = self.population.people["guardian"]
-        best = np.full(self.population.size, -1, dtype=np.int64)
-        candidate = self.candidates()
-        counts = people.sums(candidate)
-        alone = candidate & (counts == 1)[people.household]
-        best[people.household[alone]] = np.flatnonzero(alone)
-        several = np.flatnonzero(counts > 1)
-        if several.size and CLAIMANT_INCOME in self.population.catalogue:
-            rows = people.rows_of(several)
-            rows = rows[candidate[rows]]
-            self._choose_highest(rows, people.household[rows], best)
-        return best
+        if "guardian.claimant" not in self.population.catalogue:
+            return np.ones(people.size, dtype=np.bool_)
+        marked = self.population.column("guardian.claimant")
+        chosen = marked.known & (marked.values == 1)
+        settled = np.zeros(self.population.size, dtype=np.bool_)
+        settled[people.household[chosen]] = True
+        return np.asarray(np.where(settled[people.household], chosen, ~(marked.known & (marked.values == 0))))
+
+    def _sole_claimants(self) -> tuple[Rows, Rows]:
+        """(the only candidate of each household, −1 where there is none or several; the households with several)."""
+        if "sole claimants" not in self.moment.cache:
+            people, rows = self.population.people["guardian"], np.flatnonzero(self.candidates())
+            counts = np.bincount(people.household[rows], minlength=self.population.size)
+            sole = np.full(self.population.size, -1, dtype=np.int64)
+            sole[people.household[rows]] = rows
+            sole[counts > 1] = -1
+            self.moment.cache["sole claimants"] = sole, np.flatnonzero(counts > 1)
+        found: tuple[Rows, Rows] = self.moment.cache["sole claimants"]
+        return found
 
     def _choose_highest(self, rows: Rows, household: Rows, best: Rows) -> None:
         """Write the guardian of the highest income, or of the first id among equals, for whole households."""
@@ -249,7 +286,7 @@ class Reading:
         values, known = column.values[safe], column.known[safe] & (rows >= 0)
         bounds = None if column.bounds is None else column.take(safe).where(rows >= 0).bounds
         people = self.population.people["guardian"]
-        openly = (rows < 0) & (np.diff(people.offsets) > 0)
+        openly = (rows < 0) & (people.counts > 0)
         if openly.any():
             candidate = self.candidates()
             high = people.reduced(np.where(candidate, column.values, np.iinfo(column.values.dtype).min), True, 0)

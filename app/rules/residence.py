@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,19 @@ class ResidenceTable:
     assumed: NDArray[np.bool_]
 
     @property
+    def size(self) -> int:
+        """Number of sets."""
+        return len(self.offsets) - 1
+
+    @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Number of intervals of each set."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def owners(self) -> NDArray[np.int64]:
+        """The set of each interval."""
+        return np.repeat(np.arange(self.size), self.counts)
 
     def take(self, sets: NDArray[np.int64]) -> ResidenceTable:
         """The table of some sets, in their order."""
@@ -44,13 +55,22 @@ class ResidenceTable:
 
     def covering(self, sets: NDArray[np.int64], days: Days) -> NDArray[np.int64]:
         """The interval that covers each day, −1 where none is known."""
-        found = np.full(sets.shape, -1, dtype=np.int64)
-        counts = self.counts[sets]
+        if is_one_day(days):
+            rows = np.flatnonzero((self.first <= days.flat[0]) & (days.flat[0] <= self.last))
+            found = np.full(self.size, -1, dtype=np.int64)
+            found[self.owners[rows]] = rows
+            return found[sets]
+        # Intervals are in order and apart: the last one that has begun is the only one that can cover the day.
+        counts, offsets = self.counts[sets], self.offsets[sets]
+        begun = np.zeros(sets.shape, dtype=np.int64)
         for position in range(int(counts.max(initial=0))):
-            rows = np.minimum(self.offsets[sets] + position, max(len(self.codes) - 1, 0))
-            inside = (position < counts) & (self.first[rows] <= days) & (days <= self.last[rows])
-            found[inside] = rows[inside]
-        return found
+            rows = np.minimum(offsets + position, len(self.codes) - 1)
+            begun += (position < counts) & (self.first[rows] <= days)
+        rows = np.minimum(offsets + np.maximum(begun - 1, 0), max(len(self.codes) - 1, 0))
+        covered = begun > 0
+        if len(self.codes):
+            covered &= days <= self.last[rows]
+        return np.where(covered, rows, -1)
 
     def codes_on(self, sets: NDArray[np.int64], days: Days) -> NDArray[np.int32]:
         """The municipality of each set on its day; 0 where unknown.
@@ -59,6 +79,9 @@ class ResidenceTable:
         """
         if not len(self.codes):
             return np.zeros(sets.shape, dtype=np.int32)
+        if is_one_day(days) and len(sets) > self.size:
+            everybody = np.arange(self.size)
+            return self.codes_on(everybody, np.broadcast_to(days.flat[0], everybody.shape))[sets]
         rows = self.covering(sets, days)
         first = np.minimum(self.offsets[sets], len(self.codes) - 1)
         before = (self.counts[sets] > 0) & (days < self.first[first])
@@ -103,11 +126,15 @@ class ResidenceTable:
 
     def change_days(self) -> tuple[NDArray[np.int64], Days]:
         """(set, day) of every day on which a municipality begins, or ceases to be known."""
-        owners = np.repeat(np.arange(len(self.offsets) - 1), self.counts)
         starts = self.first > EARLIEST
         ends = self.last < OPEN_END
-        sets = np.concatenate((owners[starts], owners[ends]))
+        sets = np.concatenate((self.owners[starts], self.owners[ends]))
         return sets, np.concatenate((self.first[starts], self.last[ends] + 1)).astype(np.int32)
+
+
+def is_one_day(days: Days) -> bool:
+    """Say whether the days are one and the same, spread over all rows without being written out."""
+    return days.size > 1 and not any(days.strides)
 
 
 def in_area(codes: NDArray[np.int32], area: str) -> NDArray[np.int8]:
@@ -119,8 +146,10 @@ def in_area(codes: NDArray[np.int32], area: str) -> NDArray[np.int8]:
         return np.full(codes.shape, 2, dtype=np.int8)
     number = int(area)
     inside = codes // 10_000 == number // 10_000 if is_prefecture(area) else codes == number
-    verdicts: NDArray[np.int8] = inside.astype(np.int8) * np.int8(2)
-    verdicts[(codes <= UNKNOWN_CODE) & (codes != -number)] = 1
+    verdicts: NDArray[np.int8] = np.left_shift(inside.view(np.int8), 1)
+    unknown = codes <= UNKNOWN_CODE
+    if unknown.any():
+        verdicts[unknown & (codes != -number)] = 1
     return verdicts
 
 
