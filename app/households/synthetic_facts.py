@@ -177,6 +177,7 @@ def _about_disabilities(facts: Document, chance: Chance) -> None:
     facts["intellectual_disability_grade_tokyo"] = int(chance() * 5) if disabled else 0
     facts["cerebral_palsy_or_progressive_muscular_atrophy"] = disabled and chance() < 0.1
     facts["treatment_to_improve_disability"] = disabled and chance() < 0.3
+    facts["mental_disability_grade"] = int(chance() * 4) if disabled else 0
 
 
 def _about_a_pregnancy(facts: Document, mother_insurance: str | None, chance: Chance) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.bench.reference.asked import at_most, both, either, judged, no, one_of, yes
+from tests.bench.reference.asked import at_most, both, either, judged, no, yes
 
 
 def verdicts(a):

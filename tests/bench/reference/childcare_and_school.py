@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.bench.reference.asked import at_least, both, either, judged, no, one_of, unless, yes
+from tests.bench.reference.asked import both, either, judged, no, one_of, unless, yes
 from tests.bench.reference.households import CHOICES
 
 CHILDCARE = {choice: place for place, choice in enumerate(CHOICES["childcare"])}

@@ -44,7 +44,7 @@ NUMBERS = {
     "guardian": ("dependants", "total_income"),
     "child": (
         "birth_weight_grams", "special_allowance_grade", "physical_disability_grade",
-        "intellectual_disability_grade_tokyo"),
+        "intellectual_disability_grade_tokyo", "mental_disability_grade"),
     "pregnancy": ("fetuses", "hospital_days"),
     "co_resident": ("dependants",),
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.bench.reference.asked import at_least, at_most, both, either, judged, no, one_of, unless, yes
+from tests.bench.reference.asked import at_least, at_most, both, either, judged, one_of, unless, yes
 from tests.bench.reference.days import latest
 
 

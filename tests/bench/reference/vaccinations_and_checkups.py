@@ -1,6 +1,6 @@
 """Vaccinations and checkups of the nation: windows of age, school grades, and what towns decide."""
 
-from tests.bench.reference.asked import both, judged, no, one_of, yes
+from tests.bench.reference.asked import both, judged, one_of, yes
 
 BY_MONTHS = {
     "bcg": (5, 12), "checkup-eighteen-months": (18, 24), "checkup-three-months": (3, 6), "checkup-three-years": (36, 48),

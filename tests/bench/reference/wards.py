@@ -4,7 +4,7 @@ import datetime as dt
 
 import numpy as np
 
-from tests.bench.reference.asked import UNKNOWN, YES, both, either, judged, no, one_of, yes
+from tests.bench.reference.asked import UNKNOWN, at_least, both, either, judged, no, yes
 from tests.bench.reference.childcare_and_school import in_childcare
 from tests.bench.reference.days import latest, month_starts, months_after
 
@@ -118,7 +118,11 @@ def as_in_tokyo(a):
     for code in (TOSHIMA, KITA, ARAKAWA, MIHARASHI):
         found[f"{code}/infant-medical-subsidy"] = both(a.infant_medical, yes(a.child_in(code)))
     found["131172/child-allowance"] = both(yes(a.to_18 & a.child_in(KITA)), a.at_home)
-    found["131113/babysitter-support"] = yes(a.born.up_to_year_end(6) & a.child_in(OTA))
+    grades = ("physical_disability_grade", "intellectual_disability_grade_tokyo", "mental_disability_grade")
+    disabled = either(*(at_least(a.h.child[name], 1) for name in grades))
+    in_ota = a.child_in(OTA)
+    found["131113/babysitter-support"] = either(
+        yes(a.born.up_to_year_end(6) & in_ota), both(yes(a.born.up_to_year_end(12) & in_ota), disabled))
     found["139904/consultation-children-centre"] = both(a.child_or_pregnancy, yes(a.in_town(MIHARASHI)))
     found["131041/pregnancy-complication-medical-subsidy"] = both(
         a.complications, yes(a.in_town(SHINJUKU)[a.h.pregnancy.household]))
