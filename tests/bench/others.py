@@ -26,7 +26,7 @@ from app.calendar.fiscal_year import school_grades
 from app.households.synthetic import synthetic_households
 from app.registry.loading import load_registry
 from app.rules.columns import YES
-from app.rules.evaluate import Rulebook, evaluate
+from app.rules.evaluate import Rulebook
 from app.rules.nodes import Between, Compared, Equals, Everywhere, Group, Negation, Uncontradicted, Window
 from app.rules.people_nodes import people_verdicts
 from app.rules.population import Population
