@@ -59,7 +59,7 @@ def ask(request: Request, actor: Household, key: str) -> Response:
 
 
 @router.post("/questions/{key}/consent")
-def agree(request: Request, actor: Household, key: str, form: Submitted) -> Response:
+def agree(request: Request, actor: Household, key: str, form: Submitted, seen: str = "") -> Response:
     """Record the answer to the consent that a question needs, and go on with it or with the next one."""
     agreed = form.get("consent") == "given"
     with app_session(actor.context) as session:
@@ -68,11 +68,11 @@ def agree(request: Request, actor: Household, key: str, form: Submitted) -> Resp
         record(session, actor.household_id, [question.purpose], language="ja", by=actor.name, source="question page")
         session.commit()
     bell.ring(bell.MATCH)
-    return see_other(request, f"/questions{f'/{key}' if agreed else ''}?seen={'.'.join(_keys(form.get('seen')))}")
+    return see_other(request, f"/questions{f'/{key}' if agreed else ''}?seen={'.'.join(_keys(seen))}")
 
 
 @router.post("/questions/{key}")
-def answer(request: Request, actor: Household, key: str, form: Submitted) -> Response:
+def answer(request: Request, actor: Household, key: str, form: Submitted, seen: str = "") -> Response:
     """Save an answer and go on to the next question."""
     with app_session(actor.context) as session:
         question, version, given = _find(session, actor, key)
@@ -95,12 +95,12 @@ def answer(request: Request, actor: Household, key: str, form: Submitted) -> Res
     bell.ring(bell.MATCH)
     if form.get("from") == "family":
         return see_other(request, "/family?done=saved")
-    return see_other(request, f"/questions?seen={'.'.join([*_keys(form.get('seen')), key])}")
+    return see_other(request, f"/questions?seen={'.'.join([*_keys(seen), key])}")
 
 
-def _keys(given: object) -> list[str]:
+def _keys(seen: str) -> list[str]:
     """Read the questions that were answered or passed over in this sitting; what is no key is left out."""
-    return [key for key in str(given or "")[:_LONGEST].split(".") if _KEY.fullmatch(key)]
+    return [key for key in seen[:_LONGEST].split(".") if _KEY.fullmatch(key)]
 
 
 def _find(session: Session, actor: Actor, key: str) -> tuple[Question, int, object]:
@@ -116,7 +116,7 @@ def _find(session: Session, actor: Actor, key: str) -> tuple[Question, int, obje
 
 def _consent_page(request: Request, question: Question) -> Response:
     text = consent.texts()["purposes"][question.purpose]
-    seen = ".".join(_keys(request.query_params.get("seen")))
+    seen = ".".join(_keys(request.query_params.get("seen", "")))
     return page(request, "parent/question_consent.html", question=question, text=text, seen=seen)
 
 
@@ -125,7 +125,7 @@ def _question_page(
     question: Question,
     given: object,
     *,
-    typed: Submitted | None = None,
+    typed: object = None,
     error: str = "",
     status: int = 200,
 ) -> Response:
@@ -139,5 +139,5 @@ def _question_page(
         error=error,
         years=questions.income_years(clock.today()),
         came_from=request.query_params.get("from", ""),
-        seen=".".join(_keys(typed.get("seen") if typed else request.query_params.get("seen"))),
+        seen=".".join(_keys(request.query_params.get("seen", ""))),
     )

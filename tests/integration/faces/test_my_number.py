@@ -130,7 +130,7 @@ def question_consent(get):
     family = get("family")
     family.open("/questions")
     while "次の質問に答える前に" not in family.last.text:
-        family.send(family.last.url.path, {"answer": "dont-know"})
+        family.send(f"{family.last.url.path}?{family.last.url.query.decode()}", {"answer": "dont-know"})
     return family
 
 

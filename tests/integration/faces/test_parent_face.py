@@ -208,12 +208,8 @@ def test_what_was_laid_aside_after_a_loss_is_found_quietly(browser, published, w
 
 
 def answered(browser, **fields):
-    path = browser.last.url.path
-    return browser.send(path, {**seen_so_far(browser), **fields})
-
-
-def seen_so_far(browser) -> dict[str, str]:
-    return {"seen": re.search(r'name="seen" value="([0-9a-f.]*)"', browser.last.text)[1]}
+    """Send the form of the question, or of its consent, to where it says."""
+    return browser.send(re.search(r'action="(/questions/[^"]+)"', browser.last.text)[1], fields)
 
 
 def go_on(browser) -> bool:
@@ -234,7 +230,7 @@ def test_a_question_needs_consent_first_and_accepts_not_knowing(family, work):
             continue
         if "次の質問に答える前に" in family.last.text:
             asked_consent = True
-            family.send(f"{path}/consent", {"consent": "given", **seen_so_far(family)})
+            answered(family, consent="given")
             continue
         assert path not in seen, "わからない goes on to the next question and does not come back at once"
         seen.add(path)
@@ -261,7 +257,7 @@ def test_after_five_questions_a_family_may_rest(family):
     asked = []
     while family.last.url.path != "/questions":
         if "次の質問に答える前に" in family.last.text:
-            family.send(f"{family.last.url.path}/consent", {"consent": "given", **seen_so_far(family)})
+            answered(family, consent="given")
             continue
         asked.append(family.last.url.path)
         answered(family, answer="dont-know")
@@ -275,7 +271,7 @@ def test_after_five_questions_a_family_may_rest(family):
 def test_what_was_just_answered_is_not_asked_again_before_it_is_matched(family):
     family.open("/questions")
     while "次の質問に答える前に" in family.last.text:
-        family.send(f"{family.last.url.path}/consent", {"consent": "given", **seen_so_far(family)})
+        answered(family, consent="given")
     path = family.last.url.path
     answered(family, answer="no")
     assert path not in (family.last.url.path, family.open("/questions").url.path)
