@@ -1,8 +1,8 @@
 """Planning: which notices follow from a household's entitlements. Pure; nothing is sent or stored here.
 
 A notice's key (household, programme, subject, kind, occasion) makes planning repeatable: what was planned once is not
-planned again, whatever is retried or swept. A family's first match is one overview, so that nobody is greeted with
-fifteen notices; one question is asked at a time, the one that decides most.
+planned again, whatever is retried or swept. A family's first match is one overview, its first question included, so
+that nobody is greeted with fifteen notices; one question is asked at a time, the one that decides most.
 """
 
 import datetime as dt
@@ -74,18 +74,18 @@ def plan(situation: Situation, registry: Registry, now: dt.datetime) -> Plan:
         programme = _programme(registry, row, today)
         if programme is not None and _is_worth_telling(situation, row, programme, today):
             worth_telling.append((row, programme))
-    first_match = not situation.notices
     supports = [_support(situation, row, programme, now) for row, programme in worth_telling]
     supports.sort(key=lambda notice: (notice.deadline_on or dt.date.max, notice.programme_key, notice.subject))
-    if first_match and len(supports) > 1:
+    question = _question(situation, registry, [row for row in due if _asks_a_question(row)], now, result)
+    told = [*supports, *question]
+    if not situation.notices and len(supports) > 1:
         overview = _overview(situation, supports, now)
         result.notices.append(overview)
-        for notice in supports:
+        for notice in told:
             notice.overview_id = overview.id
-    result.notices += supports
+    result.notices += told
     for row, programme in worth_telling:
         result.notices += _reminders(situation, row, programme, now)
-    _plan_question(situation, registry, [row for row in due if _asks_a_question(row)], now, result)
     result.notices = _only_new(situation, result.notices)
     return result
 
@@ -235,10 +235,10 @@ def _reminders(situation: Situation, row: Entitlement, programme: Programme, now
             )
 
 
-def _plan_question(
+def _question(
     situation: Situation, registry: Registry, open_rows: list[Entitlement], now: dt.datetime, result: Plan
-) -> None:
-    """Ask the one thing that decides most programmes; the others are looked at again after a pause."""
+) -> list[Notice]:
+    """Ask the one thing that decides most programmes, if any; the others are looked at again after a pause."""
     today = japan_date(now)
     later = today + QUESTION_PAUSE
     undecided: dict[tuple[str, str], list[tuple[Entitlement, Programme]]] = defaultdict(list)
@@ -257,7 +257,7 @@ def _plan_question(
         if known.kind == "question":
             undecided.pop((known.content["asked_about"], known.content["fact"]), None)
     if not undecided or _asked_lately(situation, now):
-        return
+        return []
     (subject, fact_path), rows = min(undecided.items(), key=lambda one: _order_of_asking(registry, *one))
     fact = registry.facts[fact_path]
     assert fact.question is not None  # held by _may_be_asked
@@ -275,7 +275,7 @@ def _plan_question(
         last_useful_on=row.valid_until,
     )
     notice.sensitive = notice.sensitive or fact.sensitive or any(programme.sensitive for _, programme in rows)
-    result.notices.append(notice)
+    return [notice]
 
 
 def _may_be_asked(situation: Situation, registry: Registry, fact_path: str) -> bool:
@@ -313,10 +313,11 @@ def _open_amounts(situation: Situation, today: dt.date) -> Iterable[Entitlement]
 
 
 def _asked_lately(situation: Situation, now: dt.datetime) -> bool:
+    """Whether a question is open or was asked within the pause, answered or not: the next ones wait on the page."""
     return any(
         notice.kind == "question"
         and notice.release_at > now - QUESTION_PAUSE
-        and notice.state in ("planned", "released")
+        and (notice.state == "planned" or notice.released_at is not None)
         for notice in situation.notices
     )
 

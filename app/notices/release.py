@@ -119,7 +119,7 @@ def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[No
     kept = []
     for notice in ready:
         if notice.programme_key == OVERVIEW:
-            supports = [other for other in ready if other.overview_id == notice.id]
+            supports = [other for other in ready if other.overview_id == notice.id and other.kind != "question"]
             if not supports:
                 notice.state, notice.closed_reason = "cancelled", "nothing left to tell"
                 result.notices.append(notice)
