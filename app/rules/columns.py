@@ -117,13 +117,17 @@ class Column:
 
     def judge(self, holds: NDArray[np.bool_]) -> Verdicts:
         """The verdicts of a comparison: unknown where the value is."""
-        if self.all_known:
-            verdicts: Verdicts = np.left_shift(holds.view(np.int8), 1)
-            return verdicts
-        # Yes is 2 and unknown 1: arithmetic on bytes is many times as quick as writing through a mask.
-        verdicts = np.left_shift((holds & self.known).view(np.int8), 1)
-        verdicts |= (~self.known).view(np.int8)
+        # Yes is 2 and unknown 1: adding bytes is many times as quick as shifting them, or writing through a mask.
+        certain = (holds if self.all_known else holds & self.known).view(np.int8)
+        verdicts: Verdicts = certain + certain
+        if not self.all_known:
+            verdicts |= self._open
         return verdicts
+
+    @cached_property
+    def _open(self) -> Verdicts:
+        """Unknown where the value is, else no."""
+        return (~self.known).view(np.int8)
 
 
 @dataclass(frozen=True)

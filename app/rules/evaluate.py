@@ -19,7 +19,7 @@ from app.rules.documents import DocumentError, Problem
 from app.rules.facts import FactCatalogue
 from app.rules.money import Amounts, CaseNode, compile_term, evaluate_cases
 from app.rules.municipality_code import NATIONAL
-from app.rules.nodes import Everywhere, Group, Node, Uncontradicted
+from app.rules.nodes import Everywhere, Group, Node, Replacement, Uncontradicted
 from app.rules.parameters import Parameters
 from app.rules.people_nodes import people_verdicts
 from app.rules.population import Population
@@ -73,7 +73,7 @@ class CompiledRule:
         if self.area is None:
             return people_verdicts(self.inside, self.subject, reading)
         covered = self.area.verdicts(reading)
-        if 2 * np.count_nonzero(covered) <= len(covered):
+        if 2 * np.count_nonzero(covered > NO) <= len(covered):
             return self._of_few(moment, covered)
         verdicts = people_verdicts(self.inside, self.subject, reading)
         return verdicts if covered.min() == YES else np.minimum(verdicts, moment.lift(covered, self.subject))
@@ -128,11 +128,12 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def compile_rule(
-    rule: Rule, catalogue: FactCatalogue, parameters: Parameters, last: int = OPEN_END, except_in: Iterable[str] = ()
+    rule: Rule, catalogue: FactCatalogue, parameters: Parameters, last: int = OPEN_END,
+    replacements: Iterable[Replacement] = (),
 ) -> CompiledRule:
     """Compile one version. Raises ``DocumentError`` naming the path of whatever the catalogue or parameters lack.
 
-    ``except_in``: municipalities whose own programme replaces this one.
+    ``replacements``: where and when another programme takes its place.
     """
     compiler = Compiler(catalogue, parameters, rule.municipality, rule.key)
     scope = rule.subject
@@ -161,7 +162,7 @@ def compile_rule(
         for position, part in enumerate(rule.take_up)
     ]
     criteria = compiler.node(rule.criteria, scope, "criteria")
-    area = _area(rule, tuple(sorted(except_in)))
+    area = _area(rule, tuple(sorted(replacements)))
     contradictions = tuple(_contradictions(compiler, rule))
     return CompiledRule(
         rule,
@@ -178,12 +179,12 @@ def compile_rule(
     )
 
 
-def _area(rule: Rule, except_in: tuple[str, ...]) -> Everywhere | None:
-    if rule.municipality == NATIONAL and not except_in:
+def _area(rule: Rule, replacements: tuple[Replacement, ...]) -> Everywhere | None:
+    if rule.municipality == NATIONAL and not replacements:
         return None
     left_within = None if rule.reaches is None else rule.reaches.left_within
-    key = f"area {rule.municipality} {except_in} {left_within}"
-    return Everywhere("household", "municipality", None, key, rule.municipality, except_in, left_within)
+    key = f"area {rule.municipality} {replacements} {left_within}"
+    return Everywhere("household", "municipality", None, key, rule.municipality, replacements, left_within)
 
 
 def _contradictions(compiler: Compiler, rule: Rule) -> Iterator[Uncontradicted]:
@@ -237,11 +238,11 @@ class Rulebook:
         rules: Iterable[Rule],
         catalogue: FactCatalogue,
         parameters: Parameters,
-        replaced_in: Mapping[str, Iterable[str]] | None = None,
+        replacements: Mapping[str, Iterable[Replacement]] | None = None,
     ) -> Rulebook:
         """Compile rules; the versions of a programme follow one another, the later one ending the earlier.
 
-        ``replaced_in``: key → municipalities in which another programme takes its place.
+        ``replacements``: key → where and when another programme takes its place.
         Raises ``DocumentError`` with the problems of every rule that does not compile.
         """
         grouped: dict[str, list[Rule]] = {}
@@ -255,7 +256,7 @@ class Rulebook:
             compiled = []
             for rule, end in zip(ordered, ends, strict=True):
                 try:
-                    compiled.append(compile_rule(rule, catalogue, parameters, end, (replaced_in or {}).get(key, ())))
+                    compiled.append(compile_rule(rule, catalogue, parameters, end, (replacements or {}).get(key, ())))
                 except DocumentError as error:
                     problems += [
                         Problem(f"{key} {rule.version} {problem.path}", problem.found, problem.expected)

@@ -18,9 +18,10 @@ from typing_extensions import override
 from app.calendar.day_numbers import Days, as_days
 from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
-from app.calendar.windows import Edge
+from app.calendar.windows import Edge, opening
 from app.rules.columns import NO, UNKNOWN, YES, Column, Rows, Verdicts
 from app.rules.reading import CLAIMANT_FACTS, Moment, Reading
+from app.rules.residence import is_one_day
 
 Candidates = tuple[Rows, Days]
 """Household rows and, for each, a day on which a verdict may change."""
@@ -83,6 +84,18 @@ class Leaf(Node):
         raise NotImplementedError
 
 
+def lifted(node: Node, reading: Reading, scope: str) -> Verdicts:
+    """A household's verdicts spread over the people of a kind; a leaf's are kept for all who ask."""
+    if not isinstance(node, Leaf):
+        return reading.moment.lift(node.verdicts(reading), scope)
+    key = reading.cache_key(node.depends, ("lifted", scope, node.key))
+    cache = reading.moment.cache
+    if key not in cache:
+        cache[key] = reading.moment.lift(node.verdicts(reading), scope)
+    found: Verdicts = cache[key]
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Group(Node):
     """``all`` (smallest) or ``any`` (largest) of parts; parts of household scope are joined before they are spread."""
@@ -104,7 +117,10 @@ class Group(Node):
         shared = [part for part in self.members if part.scope == "household"]
         if not shared:
             return inner
-        spread = reading.moment.lift(self._joined(shared, reading, join), self.scope)
+        if len(shared) == 1:
+            spread = lifted(shared[0], reading, self.scope)
+        else:
+            spread = reading.moment.lift(self._joined(shared, reading, join), self.scope)
         if len(shared) == len(self.members):
             return spread
         return np.asarray(join(inner, spread))
@@ -352,6 +368,16 @@ class LimitTable:
     rows: NDArray[np.int64]
     known: NDArray[np.bool_]
 
+    @cached_property
+    def known_below(self) -> int:
+        """The number of the last known row, and one."""
+        return int(np.flatnonzero(self.known).max(initial=-1)) + 1
+
+    @cached_property
+    def without_holes(self) -> bool:
+        """True where every row up to the last known one is known."""
+        return bool(self.known[: self.known_below].all())
+
 
 def table_edges(tables: Sequence[LimitTable], first: int, last: int) -> list[int]:
     """The days on which another period begins, or none holds any more."""
@@ -372,24 +398,35 @@ def limits(tables: Sequence[LimitTable], by: str | None, reading: Reading, scope
         if chosen is None:
             values, known = np.broadcast_to(table.rows[0], (size,)), np.broadcast_to(table.known[0], (size,))
         else:
-            values = table.rows.take(chosen.values, mode="clip")
-            known = table.known.take(chosen.values, mode="clip") & chosen.known
+            rows = np.clip(chosen.values, 0, len(table.rows) - 1)
+            values, known = table.rows[rows], chosen.known & (rows < table.known_below)
+            if not table.without_holes:
+                known &= table.known[rows]
         if inside.all():
             return Column.of(values, known)
         result = Column.of(np.where(inside, values, result.values), np.where(inside, known, result.known))
     return result
 
 
+@dataclass(frozen=True, order=True)
+class Replacement:
+    """Where, and from which day to which (both included), another programme takes the place of one."""
+
+    area: str
+    first: int
+    last: int
+
+
 @dataclass(frozen=True, eq=False)
 class Everywhere(Leaf):
     """The household lives in the programme's area on the day (geography, not criteria).
 
-    ``except_in`` are municipalities whose own programme takes the place of this one. Households that left the area less
-    than ``left_within`` ago count as living there: the criteria judge them.
+    Where another programme takes its place on the day, it does not count as its area. Households that left the area
+    less than ``left_within`` ago count as living there: the criteria judge them.
     """
 
     area: str
-    except_in: tuple[str, ...] = ()
+    replacements: tuple[Replacement, ...] = ()
     left_within: Span | None = None
 
     @override
@@ -399,14 +436,24 @@ class Everywhere(Leaf):
             sets = reading.population.people["household"].residence_sets
             days = np.broadcast_to(reading.moment.days, sets.shape)
             left = reading.population.residence.left_on(sets, days, self.area)
-            covered = np.where(days < corresponding_days(left, self.left_within), np.int8(YES), covered)
-        if not self.except_in:
-            return covered
-        codes = reading.moment.codes()
-        return np.where(np.isin(codes, [int(code) for code in self.except_in]), np.int8(NO), covered)
+            covered = np.where(self._lately(left, days), np.int8(YES), covered)
+        days = reading.moment.days
+        for other in self.replacements:
+            replaced = (other.first <= days) & (days <= other.last) & (reading.moment.covered(other.area) == YES)
+            covered = np.where(replaced, np.int8(NO), covered)
+        return covered
+
+    def _lately(self, left: Days, days: Days) -> NDArray[np.bool_]:
+        """Whether each left less than the span ago."""
+        assert self.left_within is not None
+        if is_one_day(days):
+            return np.asarray(left > opening(self.left_within).last_date(int(days.flat[0])))
+        return np.asarray(days < corresponding_days(left, self.left_within))
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        taken = {day for other in self.replacements for day in (other.first, other.last + 1) if first < day <= last}
+        yield everybody(reading.moment, sorted(taken))
         sets, days = reading.population.residence.change_days()
         mine = sets < reading.population.size
         spans = [Span()] if self.left_within is None else [Span(), self.left_within]
@@ -420,7 +467,6 @@ def bounded(sure: NDArray[np.int64], possible: NDArray[np.int64], low: int | Non
     """Judge whether a number known only to lie in [sure, possible] lies in [low, high]."""
     low_bound = -1 if low is None else low
     high_bound = np.iinfo(np.int64).max if high is None else high
-    verdicts = np.full(sure.shape, UNKNOWN, dtype=np.int8)
-    verdicts[(sure >= low_bound) & (possible <= high_bound)] = YES
-    verdicts[(possible < low_bound) | (sure > high_bound)] = NO
-    return verdicts
+    inside = (sure >= low_bound) & (possible <= high_bound)
+    outside = (possible < low_bound) | (sure > high_bound)
+    return Column(inside, inside | outside, False).judge(inside)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from app.calendar.windows import Edge, opening
 from app.rules.amounts import PaidElsewhere
 from app.rules.building import PAID_ELSEWHERE
 from app.rules.columns import NO, UNKNOWN, YES, Column, Ranges, Rows, Verdicts
-from app.rules.nodes import Candidates, Leaf, LimitTable, Node, bounded, everybody, limits, table_edges
+from app.rules.nodes import Candidates, Leaf, LimitTable, Node, bounded, everybody, lifted, limits, table_edges
 from app.rules.reading import Reading
 from app.rules.residence import is_one_day, lived_in
 
@@ -49,13 +50,16 @@ class Quantifier(Leaf):
             return Column(people.counts > 0, people.listed, False).judge(people.counts > 0)
         inner = people_verdicts(self.where, self.kind, reading)
         if self.quantifier == "count":
-            sure = people.sums(inner == YES)
-            possible = np.where(people.listed, people.sums(inner >= UNKNOWN), ENDLESS)
+            sure, possible = (
+                np.bincount(people.household[np.flatnonzero(inner >= least)], minlength=reading.population.size)
+                for least in (YES, UNKNOWN)
+            )
+            possible[~people.listed] = ENDLESS
             return bounded(sure, possible, self.low, self.high)
         some = self.quantifier == "some"
         verdicts = np.full(reading.population.size, NO if some else YES, dtype=np.int8)
         for verdict in (UNKNOWN, YES if some else NO):
-            verdicts[people.household[inner == verdict]] = verdict
+            verdicts[people.household[np.flatnonzero(inner == verdict)]] = verdict
         verdicts[~people.listed] = UNKNOWN
         return verdicts
 
@@ -64,8 +68,7 @@ def people_verdicts(node: Node | None, kind: str, reading: Reading) -> Verdicts:
     """A node's verdicts for the people of a kind, spread from the household where it is a household's test."""
     if node is None:
         return np.full(reading.population.people[kind].size, YES, dtype=np.int8)
-    verdicts = node.verdicts(reading)
-    return verdicts if node.scope == kind else reading.moment.lift(verdicts, kind)
+    return node.verdicts(reading) if node.scope == kind else lifted(node, reading, kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +241,23 @@ class Stay(Leaf):
         """True where the day asked about moves with the day of asking."""
         return self.date_fact is None and self.fixed is None
 
+    @cached_property
+    def of_household(self) -> Stay:
+        """The same question about the household, for people who live where it lives."""
+        return replace(self, scope="household", key=f"household of {self.key}")
+
+    @override
+    def judge(self, reading: Reading) -> Verdicts:
+        population = reading.population
+        together = population.residence.size == population.size
+        if self.scope == "household" or self.date_fact is not None or not together:
+            return self.stay(reading)
+        return reading.moment.lift(self.of_household.verdicts(reading), self.scope)
+
+    def stay(self, reading: Reading) -> Verdicts:
+        """The verdicts, worked out for each row."""
+        raise NotImplementedError
+
     def days(self, reading: Reading) -> Days:
         """The day for each row of the scope."""
         size = reading.population.people[self.scope].size
@@ -316,12 +336,15 @@ class LivedOn(Stay):
 
     @override
     def judge(self, reading: Reading) -> Verdicts:
-        days = self.days(reading)
-        verdicts = self.lived(reading, days)
+        verdicts = super().judge(reading)
         if self.since_birth:
             births = reading.column("child.birth_date")
-            return np.minimum(verdicts, births.judge(births.values <= days))
+            return np.minimum(verdicts, births.judge(births.values <= self.days(reading)))
         return verdicts
+
+    @override
+    def stay(self, reading: Reading) -> Verdicts:
+        return self.lived(reading, self.days(reading))
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
@@ -344,7 +367,7 @@ class Resided(Stay):
     span: Span = NO_SPAN
 
     @override
-    def judge(self, reading: Reading) -> Verdicts:
+    def stay(self, reading: Reading) -> Verdicts:
         days = self.days(reading)
         return self.unbroken(reading, self.lived(reading, days), days, self._latest_start(days))
 
@@ -387,7 +410,7 @@ class ResidedSince(Resided):
     """Has lived in an area without a break from a day (``date_fact`` or ``fixed``) until the day asked."""
 
     @override
-    def judge(self, reading: Reading) -> Verdicts:
+    def stay(self, reading: Reading) -> Verdicts:
         since = super().days(reading)
         people = reading.population.people[self.scope]
         today = np.broadcast_to(reading.moment.days_of(self.scope), (people.size,))

@@ -166,11 +166,14 @@ class Subset(Population):
         self.catalogue = parent.catalogue
         self._parent = parent
         self._households = households
-        self.rows = _OnDemand(parent.people, lambda kind: parent.people[kind].rows_of(households))
+        self.rows = _OnDemand(parent.people, self._rows_of)
         self.people = _OnDemand(parent.people, self._people)
         self._thresholds = {}
         self._statements = {}
         self._gathered: dict[str, Mapping[StatedKey, Column]] = {}
+
+    def _rows_of(self, kind: str) -> Rows:
+        return self._households if kind == "household" else self._parent.people[kind].rows_of(self._households)
 
     @cached_property
     def _own(self) -> Rows:

@@ -63,7 +63,7 @@ class Moment:
 
     def lift(self, values: NDArray[Any], scope: str) -> NDArray[Any]:
         """Household rows spread over the people of a kind."""
-        return values if scope == "household" else values.take(self.population.people[scope].household)
+        return values if scope == "household" else values[self.population.people[scope].household]
 
     def part(self, name: str, chosen: NDArray[np.bool_]) -> tuple[Moment, Subset]:
         """The same moment for some households alone, kept by name for all who ask; and those households."""
@@ -251,9 +251,11 @@ class Reading:
         if "guardian.claimant" not in self.population.catalogue:
             return np.ones(people.size, dtype=np.bool_)
         marked = self.population.column("guardian.claimant")
-        chosen = marked.known & (marked.values == 1)
+        chosen: NDArray[np.bool_] = marked.known & (marked.values == 1)
         settled = np.zeros(self.population.size, dtype=np.bool_)
-        settled[people.household[chosen]] = True
+        settled[people.household[np.flatnonzero(chosen)]] = True
+        if settled.all():
+            return chosen
         return np.asarray(np.where(settled[people.household], chosen, ~(marked.known & (marked.values == 0))))
 
     def _sole_claimants(self) -> tuple[Rows, Rows]:
@@ -282,6 +284,8 @@ class Reading:
         column, rows = self.column(path), self.claimant_rows()
         if not len(column.values):
             return Column.unknown(self.population.size, column.values.dtype)
+        if rows.min(initial=0) >= 0:
+            return column.take(rows)
         safe = np.maximum(rows, 0)
         values, known = column.values[safe], column.known[safe] & (rows >= 0)
         bounds = None if column.bounds is None else column.take(safe).where(rows >= 0).bounds

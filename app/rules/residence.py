@@ -44,6 +44,11 @@ class ResidenceTable:
         """The set of each interval."""
         return np.repeat(np.arange(self.size), self.counts)
 
+    @cached_property
+    def unknown_sets(self) -> NDArray[np.int64]:
+        """Sets without any interval."""
+        return np.flatnonzero(self.counts == 0)
+
     def take(self, sets: NDArray[np.int64]) -> ResidenceTable:
         """The table of some sets, in their order."""
         counts = self.counts[sets]
@@ -56,21 +61,46 @@ class ResidenceTable:
     def covering(self, sets: NDArray[np.int64], days: Days) -> NDArray[np.int64]:
         """The interval that covers each day, −1 where none is known."""
         if is_one_day(days):
-            rows = np.flatnonzero((self.first <= days.flat[0]) & (days.flat[0] <= self.last))
+            rows = self._covering_all(days.flat[0])
+            if len(rows) == self.size:
+                return rows[sets]
             found = np.full(self.size, -1, dtype=np.int64)
             found[self.owners[rows]] = rows
             return found[sets]
-        # Intervals are in order and apart: the last one that has begun is the only one that can cover the day.
-        counts, offsets = self.counts[sets], self.offsets[sets]
-        begun = np.zeros(sets.shape, dtype=np.int64)
-        for position in range(int(counts.max(initial=0))):
-            rows = np.minimum(offsets + position, len(self.codes) - 1)
-            begun += (position < counts) & (self.first[rows] <= days)
-        rows = np.minimum(offsets + np.maximum(begun - 1, 0), max(len(self.codes) - 1, 0))
-        covered = begun > 0
-        if len(self.codes):
-            covered &= days <= self.last[rows]
-        return np.where(covered, rows, -1)
+        if not len(self.codes):
+            return np.full(sets.shape, -1, dtype=np.int64)
+        rows, begun = self._latest_begun(sets, days)
+        return np.where(begun & (days <= self.last[rows]), rows, -1)
+
+    def _covering_all(self, day: np.int32) -> NDArray[np.int64]:
+        """The intervals that cover one day, in the order of their sets: one for each set of which it is known."""
+        return np.flatnonzero((self.first <= day) & (day <= self.last))
+
+    def _codes_of_all(self, day: np.int32) -> NDArray[np.int32]:
+        """The municipality of every set on one day, as ``codes_on`` gives it."""
+        rows = self._covering_all(day)
+        if len(rows) == self.size:
+            return self.codes[rows]
+        opening = np.minimum(self.offsets[:-1], len(self.codes) - 1)
+        before = (self.first[opening] > day) & (self.counts > 0)
+        codes: NDArray[np.int32] = np.where(before, -self.codes[opening], np.int32(UNKNOWN_CODE))
+        codes[self.owners[rows]] = self.codes[rows]
+        return codes
+
+    def _latest_begun(self, sets: NDArray[np.int64], days: Days) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The last interval of each set that has begun on its day, else its first; and whether any has begun.
+
+        Intervals are in order and apart, so that no other can cover the day.
+        """
+        counts = self.counts[sets]
+        rows = np.minimum(self.offsets[sets], len(self.codes) - 1)
+        begun = (counts > 0) & (self.first[rows] <= days)
+        further = np.flatnonzero(counts > 1)
+        for position in range(1, int(counts.max(initial=0))):
+            further = further[counts[further] > position]
+            starts = self.offsets[sets[further]] + position
+            rows[further] = np.where(self.first[starts] <= days[further], starts, rows[further])
+        return rows, begun
 
     def codes_on(self, sets: NDArray[np.int64], days: Days) -> NDArray[np.int32]:
         """The municipality of each set on its day; 0 where unknown.
@@ -79,14 +109,14 @@ class ResidenceTable:
         """
         if not len(self.codes):
             return np.zeros(sets.shape, dtype=np.int32)
-        if is_one_day(days) and len(sets) > self.size:
-            everybody = np.arange(self.size)
-            return self.codes_on(everybody, np.broadcast_to(days.flat[0], everybody.shape))[sets]
-        rows = self.covering(sets, days)
-        first = np.minimum(self.offsets[sets], len(self.codes) - 1)
-        before = (self.counts[sets] > 0) & (days < self.first[first])
-        codes = np.where(before, -self.codes[first], np.int32(UNKNOWN_CODE))
-        return np.where(rows >= 0, self.codes[rows], codes).astype(np.int32)
+        if is_one_day(days):
+            return self._codes_of_all(days.flat[0])[sets]
+        rows, begun = self._latest_begun(sets, days)
+        codes = self.codes[rows]
+        known: NDArray[np.int32] = np.where(begun, np.where(days <= self.last[rows], codes, UNKNOWN_CODE), -codes)
+        if self.unknown_sets.size:
+            known[np.isin(sets, self.unknown_sets)] = UNKNOWN_CODE
+        return known.astype(np.int32, copy=False)
 
     def run_starts(self, area: str) -> tuple[Days, Days]:
         """For each interval, the first day of the unbroken stay in ``area`` that it continues: (for sure, at earliest).
@@ -116,8 +146,13 @@ class ResidenceTable:
         Whoever moved on within the area has not left it.
         """
         left = np.full(sets.shape, EARLIEST, dtype=np.int32)
-        counts = self.counts[sets]
         inside = in_area(self.codes, area) == 2
+        if is_one_day(days):
+            rows = np.flatnonzero(inside & (self.last < days.flat[0]))
+            latest = np.full(self.size, EARLIEST, dtype=np.int32)
+            np.maximum.at(latest, self.owners[rows], self.last[rows] + np.int32(1))
+            return latest[sets]
+        counts = self.counts[sets]
         for position in range(int(counts.max(initial=0))):
             rows = np.minimum(self.offsets[sets] + position, max(len(self.codes) - 1, 0))
             gone = (position < counts) & inside[rows] & (self.last[rows] < days)
@@ -146,10 +181,11 @@ def in_area(codes: NDArray[np.int32], area: str) -> NDArray[np.int8]:
         return np.full(codes.shape, 2, dtype=np.int8)
     number = int(area)
     inside = codes // 10_000 == number // 10_000 if is_prefecture(area) else codes == number
-    verdicts: NDArray[np.int8] = np.left_shift(inside.view(np.int8), 1)
+    certain = inside.view(np.int8)
+    verdicts: NDArray[np.int8] = certain + certain
     unknown = codes <= UNKNOWN_CODE
     if unknown.any():
-        verdicts[unknown & (codes != -number)] = 1
+        verdicts |= (unknown & (codes != -number)).view(np.int8)
     return verdicts
 
 
