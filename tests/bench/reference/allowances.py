@@ -1,8 +1,6 @@
 """Allowances, disabilities, single parents and consultation desks: programmes of the nation."""
 
-import numpy as np
-
-from tests.bench.reference.asked import at_most, both, either, judged, no, yes
+from tests.bench.reference.asked import at_most, both, either, judged, no, open_at_best, open_at_least, yes
 
 
 def verdicts(a):
@@ -16,9 +14,8 @@ def children(a):
     found, child = {}, a.h.child
     found["child-allowance"] = both(yes(a.to_18), a.at_home)
     found["child-rehabilitation-medical-care"] = both(
-        yes(a.under_18), child["treatment_to_improve_disability"], np.maximum(a.of_child(
-            at_most(a.h.household["residence_tax_income_levy"], a.limits["child-rehabilitation-medical-care-limit"] - 1)),
-            np.int8(1)))
+        yes(a.under_18), child["treatment_to_improve_disability"], open_at_least(a.of_child(
+            at_most(a.h.household["residence_tax_income_levy"], a.limits["child-rehabilitation-medical-care-limit"] - 1))))
     found["chronic-childhood-disease-medical-care"] = judged(a.under_20)
     found["disabled-child-day-services"] = judged(a.under_18)
     not_away = no(child["in_institution"])
@@ -45,18 +42,18 @@ def single_parents(a):
     a.of_an_age = either(yes(a.to_18), both(before_20, a.allowance_graded))
     found["child-rearing-allowance"] = both(a.of_an_age, a.of_child(supported), a.at_home)
     with_child = both(single, a.has_child_under_20)
-    found["child-support-securing"] = found["single-parent-loans"] = np.minimum(with_child, np.int8(1))
+    found["child-support-securing"] = found["single-parent-loans"] = open_at_best(with_child)
     with_child = a.of_guardian(with_child)
-    receives = a.of_guardian(np.maximum(a.h.household["child-rearing-allowance"], np.int8(1)))
+    receives = a.of_guardian(open_at_least(a.h.household["child-rearing-allowance"]))
     found["higher-vocational-training-benefit"] = both(
         with_child, a.h.guardian["studying_for_qualification"], receives)
-    found["vocational-course-benefit"] = np.minimum(
-        both(with_child, a.h.guardian["plans_vocational_course"]), np.int8(1))
+    found["vocational-course-benefit"] = open_at_best(
+        both(with_child, a.h.guardian["plans_vocational_course"]))
     found["single-parent-tax-deduction"] = both(
         a.of_guardian(both(single, a.has_child)),
         at_most(a.h.guardian["total_income"], a.limits["single-parent-tax-deduction-limit"]))
     agreed = both(single, a.h.household["divorced_since_april_2026"], no(a.h.household["child_support_agreed"]))
     found["statutory-child-support"] = both(yes(a.under_18), a.of_child(agreed))
-    found["survivors-basic-pension"] = np.minimum(both(
-        either(yes(a.to_18), np.minimum(before_20, np.int8(1))), a.single_parent), np.int8(1))
+    found["survivors-basic-pension"] = open_at_best(both(
+        either(yes(a.to_18), open_at_best(before_20)), a.single_parent))
     return found

@@ -14,8 +14,14 @@ NO, UNKNOWN, YES = np.int8(0), np.int8(1), np.int8(2)
 
 
 def yes(mask):
-    """Certain: yes where the mask is true, else no."""
-    return np.left_shift(mask.view(np.int8), 1)
+    """Certain: yes where the mask is true, else no. (Adding bytes is many times as quick as shifting them.)"""
+    certain = mask.view(np.int8)
+    return certain + certain
+
+
+def yes_if_known(mask, unknown):
+    """Yes where the mask is true, no where it is false, unknown where another mask says so."""
+    return yes(mask & ~unknown) | unknown.view(np.int8)
 
 
 def judged(mask):
@@ -29,6 +35,16 @@ def both(*verdicts):
 
 def either(*verdicts):
     return reduce(np.maximum, verdicts)
+
+
+def open_at_best(verdict):
+    """A person decides besides: the lesser of the verdict and unknown, without the slow minimum of array and number."""
+    return (verdict + UNKNOWN) >> UNKNOWN
+
+
+def open_at_least(verdict):
+    """A person may decide otherwise: the greater of the verdict and unknown."""
+    return (verdict >> UNKNOWN) + UNKNOWN
 
 
 def no(verdict):
@@ -50,11 +66,11 @@ def one_of(column, *wanted):
 
 def at_most(column, limit):
     """A number from 0 on is not above a limit; −1 is unknown."""
-    return np.left_shift((column <= limit).view(np.int8), 1) - (column < 0).view(np.int8)
+    return yes(column <= limit) - (column < 0).view(np.int8)
 
 
 def at_least(column, limit):
-    return np.left_shift((column >= limit).view(np.int8), 1) | (column < 0).view(np.int8)
+    return yes(column >= limit) | (column < 0).view(np.int8)
 
 
 class Asked:
@@ -69,32 +85,32 @@ class Asked:
     # ---- spreading ------------------------------------------------------------------------------------------------
 
     def of_child(self, verdict):
-        return verdict.take(self.h.child.household)
+        return verdict[self.h.child.household]
 
     def of_guardian(self, verdict):
-        return verdict.take(self.h.guardian.household)
+        return verdict[self.h.guardian.household]
 
     def of_pregnancy(self, verdict):
-        return verdict.take(self.h.pregnancy.household)
+        return verdict[self.h.pregnancy.household]
 
     def some(self, people, verdict):
         """Of each household: does it hold for anybody?"""
         result = np.zeros(self.h.size, dtype=np.int8)
-        result[people.household[verdict == UNKNOWN]] = UNKNOWN
-        result[people.household[verdict == YES]] = YES
+        result[people.household[np.flatnonzero(verdict == UNKNOWN)]] = UNKNOWN
+        result[people.household[np.flatnonzero(verdict == YES)]] = YES
         return result
 
     def some_child(self, mask):
         """Of each household: is the mask true for any child?"""
         result = np.zeros(self.h.size, dtype=np.int8)
-        result[self.h.child.household[mask]] = YES
+        result[self.h.child.household[np.flatnonzero(mask)]] = YES
         return result
 
     def every(self, people, verdict):
         """Of each household: does it hold for everybody?"""
         result = np.full(self.h.size, YES, dtype=np.int8)
-        result[people.household[verdict == UNKNOWN]] = UNKNOWN
-        result[people.household[verdict == NO]] = NO
+        result[people.household[np.flatnonzero(verdict == UNKNOWN)]] = UNKNOWN
+        result[people.household[np.flatnonzero(verdict == NO)]] = NO
         return result
 
     # ---- shared facts ---------------------------------------------------------------------------------------------
@@ -205,20 +221,17 @@ class Asked:
     def claimant_under(self, name, year, inclusive=False):
         """Of each household: the claimant's income is under (or at most) the limit for their dependants."""
         limit, income = self.rows(name, self.claimant_dependants), self.claimant_income(year)
-        verdict = yes(income <= limit if inclusive else income < limit)
-        verdict[(limit | income) < 0] = UNKNOWN
-        return verdict
+        return yes_if_known(income <= limit if inclusive else income < limit, (limit | income) < 0)
 
     def relatives_under(self, kind, name, year, least=None):
         """Of each household: everybody is under the limit for dependants, or under the least limit of all."""
         people, income = getattr(self.h, kind), self.income(kind, year)
         limit = self.rows(name, people["dependants"])
-        verdict = yes(income < limit)
-        verdict[limit < 0] = UNKNOWN
+        under, unknown = income < limit, limit < 0
         if least is not None:
-            verdict = either(verdict, yes(income < self.limits[least]))
-        verdict[income < 0] = UNKNOWN
-        result = self.every(people, verdict)
+            safe = income < self.limits[least]
+            under, unknown = under | safe, unknown & ~safe
+        result = self.every(people, yes_if_known(under, unknown | (income < 0)))
         if kind == "co_resident":
             result[~self.h.co_residents_listed] = UNKNOWN
         return result
@@ -233,7 +246,7 @@ class Asked:
 
     @cached_property
     def child_town(self):
-        return self.h.town.take(self.h.child.household)
+        return self.h.town[self.h.child.household]
 
     @cached_property
     def in_tokyo(self):

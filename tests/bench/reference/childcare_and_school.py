@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.bench.reference.asked import both, either, judged, no, one_of, unless, yes
+from tests.bench.reference.asked import both, either, judged, no, one_of, open_at_best, open_at_least, unless, yes
 from tests.bench.reference.households import CHOICES
 
 CHILDCARE = {choice: place for place, choice in enumerate(CHOICES["childcare"])}
@@ -29,7 +29,7 @@ def childcare(a):
         yes(a.born.aged(6, 36, ends=-1)), in_childcare(a, "none", "certified_by_tokyo", "unlicensed", "other"))
     found["child-short-stay"] = judged(a.to_18)
     found["family-support-centre"] = judged(at_most_grade_6)
-    centre = np.minimum(in_childcare(a, "certified_centre"), np.int8(1))
+    centre = open_at_best(in_childcare(a, "certified_centre"))
     turned_three = yes(a.born.grades(2 - CLASS_AGE, 2 - CLASS_AGE) & ~a.born.younger(36))
     found["free-childcare-three-to-five"] = both(
         either(yes(a.born.grades(3 - CLASS_AGE, 0)), both(turned_three, either(in_childcare(a, "kindergarten"), centre))),
@@ -58,15 +58,15 @@ def school(a):
     tuition = either(at_high_school, still_at, both(
         one_of(kind, SCHOOL["special_needs"], SCHOOL["technical_college"], SCHOOL["vocational"]), yes(high_school_age)))
     from_10 = yes(a.born.grades(10, None))
-    band = np.minimum(a.of_child(one_of(a.h.household["annual_income_band"], 0, 1, 2)), np.int8(1))
+    band = open_at_best(a.of_child(one_of(a.h.household["annual_income_band"], 0, 1, 2)))
     found["high-school-scholarship-benefit"] = both(
         from_10, scholarship, either(a.assisted_child, a.tax_exempt_child, band))
-    status_like = either(one_of(status, 0, 1, 2), np.minimum(one_of(status, 4), np.int8(1)))
+    status_like = either(one_of(status, 0, 1, 2), open_at_best(one_of(status, 4)))
     found["high-school-tuition-support"] = both(from_10, tuition, status_like)
     found["school-entry-grant"] = both(judged(entering), a.not_assisted_child)
     a.covered_school = unless(either(one_of(founder, PRIVATE), one_of(kind, SCHOOL["special_needs"])))
     found["school-expense-assistance"] = both(
-        yes(compulsory), np.maximum(a.assisted_child, np.int8(1)), a.covered_school)
+        yes(compulsory), open_at_least(a.assisted_child), a.covered_school)
     found["school-injury-mutual-aid"] = judged(a.under_20)
     found["school-lunch-fee"] = both(yes(a.born.grades(1, 6)), unless(one_of(founder, NATIONAL, PRIVATE)))
     found["special-needs-education-allowance"] = both(
@@ -84,7 +84,7 @@ def working_parents(a):
     found["birth-leave-benefit"] = both(entitled, newborn, not_mother)
     under_two = a.of_guardian(a.some_child(a.born.aged(0, 24, ends=-1)))
     under_one = a.of_guardian(a.some_child(a.born.aged(0, 12, ends=-1)))
-    found["childcare-leave-benefit"] = both(entitled, either(under_one, np.right_shift(under_two, 1)))
+    found["childcare-leave-benefit"] = both(entitled, either(under_one, open_at_best(under_two)))
     found["childcare-leave-premium-exemption"] = both(
         on_leave, a.of_guardian(a.some_child(a.born.aged(0, 36))), one_of(g["health_insurance"], 0))
     after_eight_weeks = a.of_guardian(a.some_child(a.born.days_old(56, 112)))
@@ -93,8 +93,8 @@ def working_parents(a):
     partner = either(a.guardian_single, both(not_mother, working_mother), both_rest)
     found["post-birth-leave-support-benefit"] = both(
         entitled, either(both(not_mother, newborn), both(mother, after_eight_weeks)), fourteen_days,
-        np.maximum(partner, np.int8(1)))
-    found["reduced-hours-benefit"] = np.minimum(both(insured, g["reduced_hours"], under_two, twelve_months), np.int8(1))
+        open_at_least(partner))
+    found["reduced-hours-benefit"] = open_at_best(both(insured, g["reduced_hours"], under_two, twelve_months))
     return found
 
 

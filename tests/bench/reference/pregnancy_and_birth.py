@@ -1,8 +1,17 @@
 """Pregnancy, birth and the weeks after it: programmes of the nation."""
 
-import numpy as np
-
-from tests.bench.reference.asked import at_least, at_most, both, either, judged, one_of, unless, yes
+from tests.bench.reference.asked import (
+    at_least,
+    at_most,
+    both,
+    either,
+    judged,
+    one_of,
+    open_at_best,
+    open_at_least,
+    unless,
+    yes,
+)
 from tests.bench.reference.days import latest
 
 
@@ -28,7 +37,7 @@ def verdicts(a):
     found["newborn-home-visit"] = yes(a.born.days_old(0, 27))
     found["infant-home-visit"] = yes(a.born.aged(0, 4))
     found["postnatal-care"] = a.some_child(a.born.aged(0, 12))
-    found["postnatal-checkups"] = np.right_shift(a.some_child(a.born.aged(0, 2)), 1)
+    found["postnatal-checkups"] = open_at_best(a.some_child(a.born.aged(0, 2)))
     found["pregnancy-consultation"] = yes(_until_month(a, 4, days=-280))
     found["pregnancy-notification"] = yes(a.due.days_old(-280, -140))
     found["pregnancy-support-benefit-first"] = both(
@@ -38,7 +47,7 @@ def verdicts(a):
     found["rsv-maternal-vaccination"] = yes(a.due.days_old(-84, -22))
     found["premature-infant-medical-care"] = both(
         yes(a.born.aged(0, 12, ends=-1)), a.h.child["hospital_care_for_prematurity"],
-        np.maximum(at_most(a.h.child["birth_weight_grams"], a.limits["premature-infant-birth-weight"]), np.int8(1)))
+        open_at_least(at_most(a.h.child["birth_weight_grams"], a.limits["premature-infant-birth-weight"])))
     found["fertility-treatment-insurance"] = judged(a.guardian_born.aged(18 * 12, 43 * 12))
     return {f"000000/{key}": verdict for key, verdict in found.items()}
 

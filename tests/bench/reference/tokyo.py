@@ -4,7 +4,21 @@ import datetime as dt
 
 import numpy as np
 
-from tests.bench.reference.asked import NO, UNKNOWN, YES, at_least, at_most, both, either, judged, no, one_of, yes
+from tests.bench.reference.asked import (
+    NO,
+    UNKNOWN,
+    YES,
+    at_least,
+    at_most,
+    both,
+    either,
+    judged,
+    no,
+    one_of,
+    open_at_best,
+    yes,
+    yes_if_known,
+)
 from tests.bench.reference.childcare_and_school import CLASS_AGE, PRIVATE, SCHOOL, in_childcare
 from tests.bench.reference.days import latest
 
@@ -17,8 +31,8 @@ def verdicts(a):
     found["consultation-children-family"] = both(a.in_tokyo, a.child_or_pregnancy)
     found["consultation-children-net"] = both(a.in_tokyo, a.has_child)
     found["consultation-pregnancy"] = both(a.in_tokyo, a.has_pregnancy)
-    found["home-help"] = np.minimum(
-        both(a.in_tokyo, either(a.has_pregnancy, a.some_child(a.born.aged(0, 36)))), UNKNOWN)
+    found["home-help"] = open_at_best(
+        both(a.in_tokyo, either(a.has_pregnancy, a.some_child(a.born.aged(0, 36)))))
     a.complications = hospital_care_in_pregnancy(a)
     found["pregnancy-complication-medical-subsidy"] = both(a.complications, a.of_pregnancy(a.in_tokyo))
     return {f"130001/{key}": verdict for key, verdict in found.items()}
@@ -45,7 +59,7 @@ def children(a):
     found["nursery-fee-free"] = both(
         yes(a.born.grades(-CLASS_AGE, 2 - CLASS_AGE)),
         either(in_childcare(a, "licensed_nursery", "certified_centre", "small_scale"),
-               np.minimum(somewhere_else, UNKNOWN)))
+               open_at_best(somewhere_else)))
     found["painless-delivery-subsidy"] = both(
         yes(a.born.aged(0, 12, ends=1) & a.born.fixed(dt.date(2025, 10, 1))), child["painless_delivery"],
         child["pregnancy_registered_in_tokyo"])
@@ -79,9 +93,7 @@ def money(a):
 
 
 def _at_most_row(income, limit):
-    verdict = yes(income <= limit)
-    verdict[(income | limit) < 0] = UNKNOWN
-    return verdict
+    return yes_if_known(income <= limit, (income | limit) < 0)
 
 
 def incomes(a):

@@ -4,7 +4,17 @@ import datetime as dt
 
 import numpy as np
 
-from tests.bench.reference.asked import UNKNOWN, at_least, both, either, judged, no, yes
+from tests.bench.reference.asked import (
+    at_least,
+    both,
+    either,
+    judged,
+    no,
+    open_at_best,
+    open_at_least,
+    yes,
+    yes_if_known,
+)
 from tests.bench.reference.childcare_and_school import in_childcare
 from tests.bench.reference.days import latest, month_starts, months_after
 
@@ -66,7 +76,7 @@ def birthdays(a):
         def judge(rows, households):
             day = months_after(child["date"][rows], months)
             there = a.lived_in(code, households, day if start is None else start(day))
-            return either(there, np.minimum(no(paid[rows]), UNKNOWN))
+            return either(there, open_at_best(no(paid[rows])))
         return judge
 
     second_year, third_year = a.born.aged(12, 24), a.born.aged(24, 36)
@@ -84,7 +94,7 @@ def birthdays(a):
         there = h.town[households] == SHINJUKU
         not_paid = no(first[rows])
         lived = a.lived_in(SHINJUKU, households, months_after(child["date"][rows], 12))
-        return np.where(there, either(lived, not_paid), np.minimum(not_paid, UNKNOWN))
+        return np.where(there, either(lived, not_paid), open_at_best(not_paid))
 
     found["131041/birthday-support"] = a.where(
         a.born.aged(18, 24) & ((h.town == SHINJUKU) | left)[child.household], shinjuku)
@@ -96,10 +106,9 @@ def schools(a):
     compulsory = a.born.grades(1, 9)
     grounds = either(household["public_assistance"], household["residence_tax_exempt"], household["child-rearing-allowance"])
     found["131024/school-expense-assistance"] = both(
-        yes(compulsory & a.child_in(CHUO)), a.of_child(np.maximum(grounds, UNKNOWN)), a.covered_school)
+        yes(compulsory & a.child_in(CHUO)), a.of_child(open_at_least(grounds)), a.covered_school)
     limit, income = a.rows("miharashi-school-expense-limit", household["family_members"]), household["parents_income"]
-    under = yes(income <= limit)
-    under[(income | limit) < 0] = UNKNOWN
+    under = yes_if_known(income <= limit, (income | limit) < 0)
     found["139904/school-expense-assistance"] = both(
         yes(compulsory & a.child_in(MIHARASHI)), a.of_child(either(grounds, under)), a.covered_school)
     entering = (a.born.grades(0, 0) | a.born.grades(6, 6)) & a.child_in(NAKANO)
