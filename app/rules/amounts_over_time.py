@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.calendar.day_numbers import UNKNOWN as NO_DAY
 from app.calendar.day_numbers import Days, as_days
 from app.rules.columns import Rows
 from app.rules.evaluate import CompiledRule, walk
 from app.rules.money import Amounts, TermNode
 from app.rules.nodes import Node
-from app.rules.population import Population
-from app.rules.reading import Moment
-from app.rules.timeline import Schedule, candidate_days
+from app.rules.reading import Moment, Reading
+from app.rules.timeline import Schedule, candidate_days, income_days
 
 NOTHING, KNOWN, OPEN = 0, 1, 2
 UNSAID = int(np.iinfo(np.int64).min)
@@ -91,18 +91,16 @@ class Steps:
 
 def steps(rule: CompiledRule, moment: Moment, rows: Rows, last: Days, today: AmountColumns) -> Steps:
     """The amounts of some rows of a moment, one day per household, from their day to their last one."""
-    if not len(rows):
-        return Steps(np.zeros(1, dtype=np.int64), as_days([]), today)
     population = moment.population
     household = population.people[rule.subject].household[rows]
     days = np.broadcast_to(moment.days, (population.size,))
-    found = [(np.arange(len(rows)), days[household], today)]
-    until = np.full(population.size, -(2**31), dtype=np.int32)
+    until = np.full(population.size, NO_DAY, dtype=np.int32)
     np.maximum.at(until, household, last)
-    plan = _plan(rule, population, moment.as_of, as_days(days), until)
-    for position, (households, on) in enumerate(plan.passes()):
-        if position:
-            found.append(_on(rule, moment, rows, household, last, households, on))
+    plan = _plan(rule, moment, as_days(days), until) if len(rows) else None
+    if plan is None:
+        return Steps(np.arange(len(rows) + 1), days[household], today)
+    found = [(np.arange(len(rows)), days[household], today)]
+    found += [_on(rule, moment, rows, last, households, on) for households, on in plan.pairs()]
     place, day = np.concatenate([part[0] for part in found]), np.concatenate([part[1] for part in found])
     amount = AmountColumns.joined([part[2] for part in found])
     order = np.lexsort((day, place))
@@ -116,35 +114,38 @@ def steps(rule: CompiledRule, moment: Moment, rows: Rows, last: Days, today: Amo
 
 
 def _on(
-    rule: CompiledRule, moment: Moment, rows: Rows, household: Rows, last: Days, households: Rows, on: Days
+    rule: CompiledRule, moment: Moment, rows: Rows, last: Days, households: Rows, on: Days
 ) -> tuple[Rows, Days, AmountColumns]:
     """The amounts of the rows of some households on a later day of theirs, as far as the row's own last day."""
-    population = moment.population
-    place = np.full(population.size, -1, dtype=np.int64)
-    place[households] = np.arange(len(households))
-    mine = np.flatnonzero(place[household] >= 0)
-    mine = mine[on[place[household[mine]]] <= last[mine]]
-    part = population.subset(households)
+    people = moment.population.people[rule.subject]
+    home = people.household[rows]
+    order = np.argsort(home, kind="stable")
+    begins, ends = (np.searchsorted(home[order], households, side=side) for side in ("left", "right"))
+    counts = ends - begins
+    asked = np.repeat(np.arange(len(households)), counts)
+    mine = order[np.repeat(begins - np.cumsum(counts) + counts, counts) + np.arange(len(asked))]
+    lasting = on[asked] <= last[mine]
+    asked, mine = asked[lasting], mine[lasting]
+    part = moment.population.subset(households)
     amounts = rule.amounts(Moment.on(part, on, moment.as_of))
     assert amounts is not None
-    people = population.people[rule.subject]
-    home = place[household[mine]]
-    there = part.people[rule.subject].offsets[home] + rows[mine] - people.offsets[household[mine]]
-    return mine, on[home], AmountColumns.of(rule, amounts, there)
+    there = part.people[rule.subject].offsets[asked] + rows[mine] - people.offsets[home[mine]]
+    return mine, on[asked], AmountColumns.of(rule, amounts, there)
 
 
-def _plan(rule: CompiledRule, population: Population, as_of: int, days: Days, until: Days) -> Schedule:
-    """The days on which amounts may change: each household's own day first, later ones up to ``until``."""
+def _plan(rule: CompiledRule, moment: Moment, days: Days, until: Days) -> Schedule | None:
+    """The days after each household's own, up to ``until``, on which amounts may change; None where there is none."""
     first, last = int(days.min()), int(until.max())
     nodes = [node for case in rule.cases for node in _conditions(case.when, case.yen, case.least, case.most)]
-    terms = sorted({day for case in rule.cases for day in case.yen.changes(first, last)})
-    candidates = candidate_days(nodes, rule, population, as_of, first, last, terms)
+    terms = {day for case in rule.cases for day in case.yen.changes(first, last)}
+    moves = income_days(rule, moment.population, moment.as_of, first, last)
+    reading = Reading(Moment.on(moment.population, first, moment.as_of), rule.rule)
     kept = []
-    for households, found in candidates:
+    for households, found in candidate_days(nodes, reading, first, last, [*terms, *moves]):
         wanted = (days[households] < found) & (found <= until[households])
         if wanted.any():
             kept.append((households[wanted], as_days(found)[wanted]))
-    return Schedule.gather(population.size, kept, days)
+    return Schedule.gather(moment.population.size, kept) if kept else None
 
 
 def _conditions(when: Node | None, *terms: TermNode | None) -> Iterator[Node]:
