@@ -19,7 +19,19 @@ from app.calendar.windows import age_fiscal_year_end, closing, opening
 from app.rules import criteria
 from app.rules.documents import DocumentError, Problem
 from app.rules.facts import DERIVED_FACTS, Fact, FactCatalogue
-from app.rules.nodes import Between, Compared, Equals, Group, LimitTable, Negation, Node, Open, Season, Window
+from app.rules.nodes import (
+    Between,
+    Compared,
+    Equals,
+    Group,
+    LimitTable,
+    Negation,
+    Node,
+    Open,
+    Season,
+    Uncontradicted,
+    Window,
+)
 from app.rules.parameters import Parameter, Parameters
 from app.rules.people_nodes import (
     Answered,
@@ -82,11 +94,22 @@ class Compiler:
         return Quantifier("household", path, source, key, kind, quantifier, where, low, high)
 
     def _rank(self, source: Any, scope: str, path: str) -> Node:
-        among = None if source.among is None else self.node(source.among, "child", f"{path}.among")
+        among = self._counting(source, path)
         low, high = _number_bounds(source)
         return Ranked(
             "child", path, source, f"rank {low} {high} ({'' if among is None else among.key})", among, low, high
         )
+
+    def _counting(self, source: Any, path: str) -> Node | None:
+        """Which children count in a rank; None where all do."""
+        parts = [] if source.among is None else [self.node(source.among, "child", f"{path}.among")]
+        if source.unless is not None:
+            inner = self.node(source.unless, "child", f"{path}.unless")
+            parts.append(Uncontradicted(inner.scope, inner.path, source.unless, f"uncontradicted {inner.key}", inner))
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        own = "child" if any(part.scope == "child" for part in parts) else "household"
+        return Group(own, path, source, f"{own}:all({' '.join(part.key for part in parts)})", tuple(parts))
 
     def fact(self, path: str, place: str, *types: str) -> Fact:
         """A fact of the catalogue, of one of the types."""

@@ -87,10 +87,15 @@ class Not(Document, Generic[Inner]):
 
 
 class Rank(Document):
-    """N-th child: one plus the number of older children that count; equal birth dates are ordered by id."""
+    """N-th child: one plus the number of older children that count; equal birth dates are ordered by id.
+
+    ``among``: a child counts where this holds. ``unless``: and not where this is known to hold; what is unknown
+    excludes no child.
+    """
 
     rank: Literal["child"]
     among: ChildCriteria | None = None
+    unless: ChildCriteria | None = None
     at_least: Annotated[Whole | None, Field(ge=1)] = None
     at_most: Annotated[Whole | None, Field(ge=1)] = None
     is_: Annotated[Whole | None, Field(alias="is", ge=1)] = None

@@ -121,6 +121,8 @@ def condition(node: Node, phrases: Phrases) -> str:
     if isinstance(node, Negation):
         return phrases.say("not")
     if isinstance(node, Uncontradicted):
+        if node.source is node.inner.source:
+            return phrases.say("rank_unless")
         return phrases.say("uncontradicted", text=node.source.in_language(phrases.language))
     if isinstance(node, Open):
         return phrases.say("judgement", text=node.source.judgement.in_language(phrases.language))
