@@ -58,12 +58,6 @@ def print_json(document: Document) -> None:
 # ---- check ----------------------------------------------------------------------------------------------------------
 
 
-def instead_of(registry: Registry) -> dict[str, str]:
-    """Return which programme takes the place of which other where it is told: people of a town hear of its variant."""
-    found = {key: versions[-1].based_on for key, versions in registry.programmes.items()}
-    return {key: original for key, original in found.items() if original is not None}
-
-
 def answers_for(
     registry: Registry, population: Population, on: dt.date, named: tuple[str, ...] | None, phrases: Phrases
 ) -> list[HouseholdAnswers]:
@@ -71,7 +65,7 @@ def answers_for(
 
     Programmes that are named are answered as they are, also outside their area and where a variant exists.
     """
-    return answers_on(registry.rulebook, population, on, named, phrases, instead_of(registry))
+    return answers_on(registry.rulebook, population, on, named, phrases)
 
 
 def check_lines(
@@ -82,7 +76,7 @@ def check_lines(
 
     `towns` are the municipalities that the households' documents name.
     """
-    inquiry = inquire(registry.rulebook, population, on, named, instead_of(registry))
+    inquiry = inquire(registry.rulebook, population, on, named)
     results: list[list[bytes]] = [[] for _ in range(population.size)]
     for asked in inquiry.asked.values():
         homes = population.people[asked.rule.subject].household[asked.row]

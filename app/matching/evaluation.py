@@ -44,7 +44,7 @@ class Engine:
         Raises:
             DocumentError: a rule does not compile; the text names its path.
         """
-        rulebook = Rulebook.compile(registry.versions, registry.facts, registry.parameters)
+        rulebook = registry.rulebook
         words = phrases(f"phrases/{LANGUAGE}")
         return cls(registry, rulebook, Phrases(LANGUAGE, words, registry.facts, registry.parameters, registry.names))
 
@@ -105,7 +105,10 @@ def _rights_of_programme(
     chosen, last_day = _stored(periods, number_of(today)), horizon(today)
     days = np.maximum(chosen.first, np.int32(number_of(today)))
     dated = _Dated(engine, periods.programme, today)
+    told = {version.version for version in engine.registry.programmes[periods.programme] if version.notifies}
     for rule in engine.rulebook.versions[periods.programme]:
+        if rule.rule.version not in told:
+            continue
         places = np.flatnonzero((rule.first <= days) & (days <= rule.last))
         if not len(places):
             continue

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from app.calendar.day_numbers import OPEN_END, number_of
 from app.platform.errors import InvalidInput
 from app.registry.inheritance import NoTemplate, completed
 from app.registry.municipalities import Municipalities, Municipality
@@ -32,6 +33,7 @@ from app.rules.documents import DocumentError, Problem, Text, problems_of
 from app.rules.evaluate import Rulebook, compile_rule
 from app.rules.facts import FactCatalogue
 from app.rules.municipality_code import covers
+from app.rules.nodes import Replacement
 from app.rules.parameters import Parameter, Parameters
 
 
@@ -66,7 +68,24 @@ class Registry:
     @cached_property
     def rulebook(self) -> Rulebook:
         """All versions, compiled once and kept."""
-        return Rulebook.compile(self.versions, self.facts, self.parameters)
+        return Rulebook.compile(self.versions, self.facts, self.parameters, self.replacements)
+
+    @cached_property
+    def replacements(self) -> dict[str, tuple[Replacement, ...]]:
+        """Return where and when another programme takes a programme's place, by key.
+
+        A programme `based_on` another takes its place in its own area while it is law: people of 北区 get 北区's
+        児童手当, not both. A draft takes nobody's place: it is told to nobody.
+        """
+        found: dict[str, list[Replacement]] = {}
+        for versions in self.programmes.values():
+            for version, later in zip(versions, (*versions[1:], None), strict=True):
+                if version.based_on is not None and version.certainty == "verified":
+                    ends = OPEN_END if version.valid.until is None else number_of(version.valid.until)
+                    last = ends if later is None else min(ends, number_of(later.valid.from_) - 1)
+                    one = Replacement(version.municipality, number_of(version.valid.from_), last)
+                    found.setdefault(version.based_on, []).append(one)
+        return {key: tuple(replacements) for key, replacements in found.items()}
 
     @cached_property
     def names(self) -> dict[str, Text]:
@@ -85,29 +104,30 @@ class Registry:
                 return version
         return None
 
-    def replaced_in(self, key: str, municipality: str) -> str | None:
-        """Return the programme that takes the place of another in a municipality, None where nobody replaced it.
-
-        A programme `based_on` another takes its place in its own area: people of 北区 get 北区's 児童手当, not both.
-        """
-        for other, versions in self.programmes.items():
-            if versions[-1].based_on == key and covers(versions[-1].municipality, municipality):
-                return other
+    def replaced_in(self, key: str, municipality: str, on: dt.date) -> str | None:
+        """Return the area whose own programme takes the place of another in a municipality on a day; None: nobody's."""
+        day = number_of(on)
+        for one in self.replacements.get(key, ()):
+            if one.first <= day <= one.last and covers(one.area, municipality):
+                return one.area
         return None
 
     def covering(self, municipality: str) -> tuple[str, ...]:
-        """Return the keys of the programmes for people living in a municipality, replaced ones left out."""
-        here = [key for key, versions in self.programmes.items() if covers(versions[-1].municipality, municipality)]
-        return tuple(key for key in here if self.replaced_in(key, municipality) is None)
+        """Return the keys of the programmes whose area covers a municipality, those replaced there on some day too."""
+        return tuple(key for key in self.programmes if covers(key.split("/", maxsplit=1)[0], municipality))
+
+    def offered_in(self, municipality: str, on: dt.date) -> tuple[str, ...]:
+        """Return the keys of the programmes for people living in a municipality on a day, replaced ones left out."""
+        return tuple(key for key in self.covering(municipality) if self.replaced_in(key, municipality, on) is None)
 
     def told_in(self, municipality: str) -> tuple[str, ...]:
         """Return the keys of the programmes that people living in a municipality are told of (`Programme.notifies`).
 
         Also other towns' programmes that look at families who left them: the criteria say which household that is.
         """
-        leaving = (key for key, versions in self.programmes.items() if versions[-1].reaches)
+        leaving = (key for key, versions in self.programmes.items() if any(one.reaches for one in versions))
         keys = dict.fromkeys((*self.covering(municipality), *leaving))
-        return tuple(key for key in keys if self.programmes[key][-1].notifies)
+        return tuple(key for key in keys if any(version.notifies for version in self.programmes[key]))
 
     def has_own_programmes(self, municipality: str) -> bool:
         """Say whether a municipality has entered any programme of its own (honest coverage, not a verdict)."""

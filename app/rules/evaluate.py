@@ -21,7 +21,7 @@ from app.rules.money import Amounts, CaseNode, compile_term, evaluate_cases
 from app.rules.municipality_code import NATIONAL
 from app.rules.nodes import Everywhere, Group, Node, Replacement, Uncontradicted
 from app.rules.parameters import Parameters
-from app.rules.people_nodes import people_verdicts
+from app.rules.people_nodes import Stay, people_verdicts
 from app.rules.population import Population
 from app.rules.reading import Moment, Reading
 from app.rules.rule import Rule
@@ -73,21 +73,28 @@ class CompiledRule:
         if self.area is None:
             return people_verdicts(self.inside, self.subject, reading)
         covered = self.area.verdicts(reading)
-        if 2 * np.count_nonzero(covered > NO) <= len(covered):
+        possible = int(np.count_nonzero(covered > NO))
+        if not possible:
+            return np.zeros(moment.population.people[self.subject].size, dtype=np.int8)
+        if self._asks_about_stays and 2 * possible <= len(covered):
             return self._of_few(moment, covered)
         verdicts = people_verdicts(self.inside, self.subject, reading)
-        return verdicts if covered.min() == YES else np.minimum(verdicts, moment.lift(covered, self.subject))
+        if covered.min(initial=YES) == YES:
+            return verdicts
+        return np.minimum(verdicts, people_verdicts(self.area, self.subject, reading))
 
     def _of_few(self, moment: Moment, covered: Verdicts) -> Verdicts:
-        """The area rules most households out: the others are looked at alone."""
+        """The area rules most households out, and where people lived is dear to find: the others are looked at alone."""
         assert self.area is not None
+        part, few = moment.part(self.area.key, covered > NO)
+        found = people_verdicts(self.inside, self.subject, Reading(part, self.rule))
         verdicts = np.zeros(moment.population.people[self.subject].size, dtype=np.int8)
-        if covered.any():
-            part, few = moment.part(self.area.key, covered > NO)
-            found = people_verdicts(self.inside, self.subject, Reading(part, self.rule))
-            mine = covered[few.rows["household"]]
-            verdicts[few.rows[self.subject]] = np.minimum(found, part.lift(mine, self.subject))
+        verdicts[few.rows[self.subject]] = np.minimum(found, part.lift(covered[few.rows["household"]], self.subject))
         return verdicts
+
+    @cached_property
+    def _asks_about_stays(self) -> bool:
+        return any(isinstance(node, Stay) for node in walk(self.inside))
 
     def covered(self, moment: Moment) -> Verdicts:
         """Does the programme's area cover each household? The country covers those whose municipality is unknown."""

@@ -171,7 +171,7 @@ def test_an_invented_town_is_covered_by_tokyo_and_offered_to_nobody(registry: Re
     homes = {town.code for town in registry.municipalities.where_people_live()}
     assert len(homes) == 62
     assert "139904" not in homes
-    covering = registry.covering("139904")
+    covering = registry.offered_in("139904", WRITTEN_ON)
     assert "130001/018-support" in covering
     assert "139904/infant-medical-subsidy" in covering
     assert "130001/infant-medical-subsidy" not in covering
@@ -183,12 +183,12 @@ def test_a_name_that_several_towns_could_bear_is_looked_up_not_guessed(registry:
 
 
 def test_a_local_variant_takes_the_place_of_its_original_only_at_home(registry: Registry) -> None:
-    kita, elsewhere = registry.covering("131172"), registry.covering("131121")
+    kita, elsewhere = registry.offered_in("131172", WRITTEN_ON), registry.offered_in("131121", WRITTEN_ON)
     assert "131172/child-allowance" in kita
     assert "000000/child-allowance" not in kita
     assert "000000/child-allowance" in elsewhere
     assert "131172/child-allowance" not in elsewhere
-    assert registry.replaced_in("000000/child-allowance", "131172") == "131172/child-allowance"
+    assert registry.replaced_in("000000/child-allowance", "131172", WRITTEN_ON) == "131172"
 
 
 def test_a_town_without_programmes_still_has_the_national_ones(registry: Registry) -> None:

@@ -43,7 +43,7 @@ class Selection:
 
     def _here(self, registry: Registry, version: Programme) -> bool:
         town = self.municipality
-        return town is None or (covers(version.municipality, town) and registry.replaced_in(version.key, town) is None)
+        return town is None or (covers(version.municipality, town) and registry.replaced_in(version.key, town, self.on) is None)
 
 
 def page_address(key: str) -> str:

@@ -42,7 +42,7 @@ def help_desks(request: Request) -> Response:
 def _desks(registry: Registry, town: str) -> list[Programme]:
     """Return the consultation desks for people of a town, the nation's first; drafts are left out."""
     today = clock.today()
-    found = (registry.version_on(key, today) for key in sorted(registry.covering(town)))
+    found = (registry.version_on(key, today) for key in sorted(registry.offered_in(town, today)))
     return [one for one in found if one is not None and one.kind == "consultation" and one.certainty == "verified"]
 
 

@@ -48,7 +48,7 @@ def programme(request: Request, actor: Staff, municipality: str, programme_id: s
         account = _account(session, actor, "programmes:read")
         registry = published_now(session).registry
         figures = _figures(session, account)
-    if key not in registry.covering(actor.municipality_code) and not _is_own(key, actor):
+    if key not in registry.covering(actor.municipality_code):
         raise NotFound(f"found no programme {key} for families of {actor.municipality_code}")
     view: ProgrammeView = view_of(registry, key, actor.municipality_code, clock.today())
     return page(
@@ -70,7 +70,3 @@ def _account(session: Session, actor: Actor, right: str) -> StaffAccount:
 def _figures(session: Session, account: StaffAccount) -> dict[str, FigureRow]:
     require(account.role, "figures:read")
     return {row.programme_key: row for row in programme_figures(session, account.municipality_code)}
-
-
-def _is_own(key: str, actor: Actor) -> bool:
-    return key.split("/", maxsplit=1)[0] == actor.municipality_code

@@ -41,7 +41,7 @@ class ProgrammeView:
 
 def views_for(registry: Registry, municipality: str, today: dt.date) -> list[ProgrammeView]:
     """Return the programmes that cover a municipality: its own first, then the prefecture's, then the nation's."""
-    views = [view_of(registry, key, municipality, today) for key in registry.covering(municipality)]
+    views = [view_of(registry, key, municipality, today) for key in registry.offered_in(municipality, today)]
     order = {"own": 0, "prefecture": 1, "national": 2}
     return sorted(views, key=lambda view: (order[view.level], view.key))
 
@@ -59,7 +59,7 @@ def view_of(registry: Registry, key: str, municipality: str, today: dt.date) -> 
         area=home.name if home else code,
         version=version,
         versions=tuple(reversed(versions)),
-        replaced_by=registry.replaced_in(key, municipality),
+        replaced_by=registry.replaced_in(key, municipality, today),
         read_back=_read_back(registry, key, version, today),
         examples=sum(len(one.examples) for one in versions),
         differences=_differences(registry, key),

@@ -4,6 +4,8 @@ import datetime as dt
 
 import pytest
 
+from app.calendar.day_numbers import date_of, number_of
+from app.rules.nodes import Replacement
 from tests.unit.rules.world import D, answers, population, rule, rulebook, verdict, verdicts
 
 CHILD = {"id": "c1", "birth_date": "2020-06-15"}
@@ -257,10 +259,16 @@ class TestArea:
 
     def test_a_programme_replaced_in_a_town(self):
         from app.rules.evaluate import Rulebook, evaluate
+        from app.rules.timeline import timeline
         from tests.unit.rules.world import CATALOGUE, PARAMETERS
-        book = Rulebook.compile([rule(SINGLE)], CATALOGUE, PARAMETERS, {"000000/programme": ["131172"]})
+        kita = Replacement("131172", number_of(D("2026-11-21")), number_of(D("2027-03-31")))
+        book = Rulebook.compile([rule(SINGLE)], CATALOGUE, PARAMETERS, {"000000/programme": [kita]})
         people = population({**SINGLE_PARENT, "municipality": "131172"}, {**SINGLE_PARENT, "municipality": "131121"}, SINGLE_PARENT)
-        assert list(evaluate(book, people, D("2026-11-21"))["000000/programme"]) == [0, 2, 2]
+        for day, expected in (("2026-11-20", [2, 2, 2]), ("2026-11-21", [0, 2, 2]), ("2027-03-31", [0, 2, 2]), ("2027-04-01", [2, 2, 2])):
+            assert list(evaluate(book, people, D(day))["000000/programme"]) == expected, day
+        periods = timeline(book, people, D("2026-10-01"), D("2027-06-01"))["000000/programme"]
+        in_kita = periods.rows_between(0, 1)
+        assert [str(date_of(int(day))) for day in in_kita.first] == ["2026-10-01", "2026-11-21", "2027-04-01"]
 
     def test_where_a_child_lives_is_the_childs_own(self):
         people = {"municipality": "131121",
