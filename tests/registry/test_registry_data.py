@@ -1,5 +1,6 @@
 """What must hold for every file that is delivered."""
 
+import dataclasses
 import datetime as dt
 import json
 from decimal import ROUND_HALF_UP, Decimal
@@ -189,6 +190,16 @@ def test_a_local_variant_takes_the_place_of_its_original_only_at_home(registry: 
     assert "000000/child-allowance" in elsewhere
     assert "131172/child-allowance" not in elsewhere
     assert registry.replaced_in("000000/child-allowance", "131172", WRITTEN_ON) == "131172"
+
+
+def test_a_variant_takes_a_place_while_it_is_law_and_a_draft_never(registry: Registry) -> None:
+    original, (variant,) = "000000/child-allowance", registry.programmes["131172/child-allowance"]
+    starts = variant.valid.from_
+    assert registry.replaced_in(original, "131172", starts - dt.timedelta(days=1)) is None
+    assert registry.replaced_in(original, "131172", starts) == "131172"
+    drafted = variant.model_copy(update={"certainty": "draft", "draft_reason": "読んでいない"})
+    with_draft = dataclasses.replace(registry, programmes={**registry.programmes, variant.key: (drafted,)})
+    assert original in with_draft.offered_in("131172", WRITTEN_ON)
 
 
 def test_a_town_without_programmes_still_has_the_national_ones(registry: Registry) -> None:
