@@ -186,6 +186,10 @@ class Subset(Population):
 
     def _people(self, kind: str) -> People:
         people, rows = self._parent.people[kind], self.rows[kind]
+        if kind == "household":
+            each = np.arange(len(rows))
+            offsets = np.arange(len(rows) + 1)
+            return People(_Picked(people.ids, rows), offsets, each, people.listed[rows], people.id_rank[rows], each)
         counts = people.counts[self._households]
         offsets = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(counts)))
         household = np.repeat(np.arange(len(self._households)), counts)
