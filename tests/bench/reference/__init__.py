@@ -53,4 +53,4 @@ def verdicts(households, on, limits):
         pregnancy_and_birth, vaccinations_and_checkups, childcare_and_school, allowances, tokyo, wards,
     ):  # fmt: skip
         found |= field.verdicts(asked)
-    return found
+    return wards.without_replaced(asked, found)

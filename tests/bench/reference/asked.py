@@ -78,6 +78,7 @@ class Asked:
 
     def __init__(self, households, on, limits):
         self.h, self.on, self.today, self.limits = households, on, number(on), limits
+        self._children_in = {}
         self.born = Dates(households.child["date"], on)
         self.due = Dates(households.pregnancy["date"], on)
         self.guardian_born = Dates(households.guardian["date"], on)
@@ -263,7 +264,9 @@ class Asked:
 
     def child_in(self, code):
         """Mask of the children whose household lives in a town today."""
-        return self.child_town == code
+        if code not in self._children_in:
+            self._children_in[code] = self.child_town == code
+        return self._children_in[code]
 
     def lived_in_tokyo(self, households, days):
         """Whether households (rows) lived in Tokyo on their days; before the history nobody knows."""

@@ -23,8 +23,37 @@ NAKANO, TOSHIMA, KITA, ARAKAWA, EDOGAWA, MIHARASHI = 131_148, 131_164, 131_172, 
 ELSEWHERE = {"birthday-support": "birthday-support", "second-birthday-support": "second-birthday-support"}
 
 
+REPLACED = {
+    "000000/checkup-one-month": (SETAGAYA,),
+    "000000/child-allowance": (KITA,),
+    "000000/postnatal-care": (SHINJUKU,),
+    "000000/postnatal-checkups": (SETAGAYA,),
+    "000000/school-entry-grant": (NAKANO,),
+    "000000/school-expense-assistance": (CHUO, MIHARASHI),
+    "130001/babysitter-support": (OTA,),
+    "130001/birthday-support": (MINATO, EDOGAWA, MIHARASHI),
+    "130001/infant-medical-subsidy": (TOSHIMA, KITA, ARAKAWA, MIHARASHI),
+    "130001/pregnancy-complication-medical-subsidy": (SHINJUKU,),
+}
+"""Towns in which a programme of their own takes the place of the nation's or Tokyo's; drafts take nobody's place."""
+
+
 def verdicts(a):
     return {**births(a), **birthdays(a), **schools(a), **as_in_tokyo(a)}
+
+
+def without_replaced(a, found):
+    """Programmes of the nation and of Tokyo for those whose town has none of its own instead."""
+    for key, towns in REPLACED.items():
+        subject = key.split("/")[1].split("-")[0]
+        if subject == "postnatal":  # the household's
+            replaced = [a.in_town(code) for code in towns]
+        elif subject == "pregnancy":
+            replaced = [a.in_town(code)[a.h.pregnancy.household] for code in towns]
+        else:
+            replaced = [a.child_in(code) for code in towns]
+        found[key] = found[key] * (~np.logical_or.reduce(replaced)).view(np.int8)
+    return found
 
 
 def births(a):
