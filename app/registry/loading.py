@@ -33,8 +33,8 @@ from app.rules.documents import DocumentError, Problem, Text, problems_of
 from app.rules.evaluate import Rulebook, compile_rule
 from app.rules.facts import FactCatalogue
 from app.rules.municipality_code import covers
-from app.rules.nodes import Replacement
 from app.rules.parameters import Parameter, Parameters
+from app.rules.residence_nodes import Replacement
 
 
 class RegistryError(InvalidInput):

@@ -30,10 +30,10 @@ that look alike share one trace (``outlines``). Cut a large population into part
 For whoever writes and approves a rule::
 
     full_read_back(rule, phrases, on)             # read_back: everything it says, in sentences, with the day's figures
-    lint(rule, today, catalogue, parameters)      # lint: contradictions, gaps, units, dates; found by trials of the rule
+    lint(rule, today, catalogue, parameters)      # lint: contradictions, gaps, units, dates; found by trials
     boundaries(rule, catalogue, on, households)   # boundaries: pairs of households around every edge, as they come out
 
-To add a kind of test: a model in ``criteria``, its node in ``nodes`` or ``people_nodes`` (verdicts, and the days on
-which they may change), a line in ``compiling``, its edges in ``edges``, a phrase per language in ``templates/phrases``, and its three outcomes
-as a test in ``tests/unit/rules``.
+To add a kind of test: a model in ``criteria``; its node in ``nodes``, ``day_nodes``, ``people_nodes`` or
+``residence_nodes`` (verdicts, and the days on which they may change); a line in ``compiling``; its edges in ``edges``;
+a phrase per language in ``templates/phrases``; its three outcomes as a test in ``tests/unit/rules``.
 """

@@ -17,32 +17,13 @@ from app.calendar.fiscal_year import CLASS_AGE_AT_ENTRY
 from app.calendar.spans import Span
 from app.calendar.windows import age_fiscal_year_end, closing, opening
 from app.rules import criteria
+from app.rules.day_nodes import Season, Window
 from app.rules.documents import DocumentError, Problem
 from app.rules.facts import DERIVED_FACTS, Fact, FactCatalogue
-from app.rules.nodes import (
-    Between,
-    Compared,
-    Equals,
-    Group,
-    LimitTable,
-    Negation,
-    Node,
-    Open,
-    Season,
-    Uncontradicted,
-    Window,
-)
+from app.rules.nodes import Between, Compared, Equals, Group, LimitTable, Negation, Node, Open, Uncontradicted
 from app.rules.parameters import Parameter, Parameters
-from app.rules.people_nodes import (
-    Answered,
-    DatedLimit,
-    LivedOn,
-    Quantifier,
-    Ranked,
-    Resided,
-    ResidedSince,
-    Totalled,
-)
+from app.rules.people_nodes import Answered, DatedLimit, Quantifier, Ranked, Totalled
+from app.rules.residence_nodes import LivedOn, Resided, ResidedSince
 
 ROWS_OF_A_TABLE = 64
 """Rows a table is written out to; a household with more dependants than that is unknown."""

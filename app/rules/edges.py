@@ -14,10 +14,12 @@ import numpy as np
 from app.calendar.day_numbers import EARLIEST, OPEN_END, as_days, date_of, number_of
 from app.calendar.legal_age import corresponding_days
 from app.calendar.windows import Edge
+from app.rules.day_nodes import Season, Window
 from app.rules.drafts import Draft
 from app.rules.facts import Fact, FactCatalogue
-from app.rules.nodes import Between, Compared, Equals, Everywhere, LimitTable, Node, Open, Season, Window
-from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided, ResidedSince, Stay, Totalled
+from app.rules.nodes import Between, Compared, Equals, LimitTable, Node, Open
+from app.rules.people_nodes import Answered, Quantifier, Ranked, Totalled
+from app.rules.residence_nodes import Everywhere, LivedOn, Resided, ResidedSince, Stay
 
 AWKWARD_DAYS = ((3, 31), (4, 1), (4, 2))
 """Days of birth around the change of the school year; 29 February is tried besides."""

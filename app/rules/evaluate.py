@@ -19,11 +19,12 @@ from app.rules.documents import DocumentError, Problem
 from app.rules.facts import FactCatalogue
 from app.rules.money import Amounts, CaseNode, compile_term, evaluate_cases
 from app.rules.municipality_code import NATIONAL
-from app.rules.nodes import Everywhere, Group, Node, Replacement, Uncontradicted
+from app.rules.nodes import Group, Node, Uncontradicted
 from app.rules.parameters import Parameters
-from app.rules.people_nodes import Stay, people_verdicts
+from app.rules.people_nodes import people_verdicts
 from app.rules.population import Population
 from app.rules.reading import Moment, Reading
+from app.rules.residence_nodes import Everywhere, Replacement, Stay
 from app.rules.rule import Rule
 
 
@@ -84,7 +85,7 @@ class CompiledRule:
         return np.minimum(verdicts, people_verdicts(self.area, self.subject, reading))
 
     def _of_few(self, moment: Moment, covered: Verdicts) -> Verdicts:
-        """The area rules most households out, and where people lived is dear to find: the others are looked at alone."""
+        """The area rules most out, and where people lived is dear to find: the others are looked at alone."""
         assert self.area is not None
         part, few = moment.part(self.area.key, covered > NO)
         found = people_verdicts(self.inside, self.subject, Reading(part, self.rule))

@@ -11,7 +11,8 @@ from typing import Any
 
 from app.calendar.day_numbers import number_of
 from app.rules.columns import NO, UNKNOWN, YES
-from app.rules.nodes import Compared, Window, limits
+from app.rules.day_nodes import Window
+from app.rules.nodes import Compared, limits
 from app.rules.phrases import Phrases, condition, days_in_words
 from app.rules.reading import Reading
 from app.rules.reasons import window_days

@@ -10,12 +10,13 @@ import numpy as np
 from app.calendar.day_counting import period_ends
 from app.calendar.day_numbers import number_of
 from app.rules.application import Deadline
+from app.rules.day_nodes import Season, Window
 from app.rules.evaluate import CompiledRule, walk
 from app.rules.facts import FactCatalogue
 from app.rules.leaves import ParameterRef
 from app.rules.lint_by_trial import lint_by_trial
 from app.rules.lint_units import lint_units
-from app.rules.nodes import Compared, Equals, Group, Negation, Node, Open, Season, Window
+from app.rules.nodes import Compared, Equals, Group, Negation, Node, Open
 from app.rules.parameters import Parameters
 from app.rules.people_nodes import Quantifier
 from app.rules.remarks import Remark, error, warning

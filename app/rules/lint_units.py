@@ -10,10 +10,10 @@ from fractions import Fraction
 from typing import Any
 
 from app.rules import amounts
+from app.rules.day_nodes import Window
 from app.rules.evaluate import CompiledRule
 from app.rules.facts import FactCatalogue
 from app.rules.leaves import ParameterRef, Within
-from app.rules.nodes import Window
 from app.rules.parameters import Parameters
 from app.rules.remarks import Remark, error, warning
 

@@ -16,12 +16,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from app.calendar.day_numbers import Days, as_days
-from app.calendar.legal_age import corresponding_days
-from app.calendar.spans import Span
-from app.calendar.windows import Edge, opening
-from app.rules.columns import NO, UNKNOWN, YES, Column, Rows, Verdicts
+from app.rules.columns import UNKNOWN, YES, Column, Rows, Verdicts
 from app.rules.reading import CLAIMANT_FACTS, Moment, Reading
-from app.rules.residence import is_one_day
 
 Candidates = tuple[Rows, Days]
 """Household rows and, for each, a day on which a verdict may change."""
@@ -230,92 +226,6 @@ class Between(Leaf):
         return column.settled(verdicts, self.low, self.high)
 
 
-@dataclass(frozen=True, eq=False)
-class Window(Leaf):
-    """The day lies between two edges counted from a date fact; None leaves an end open."""
-
-    fact: str
-    opens: Edge | None
-    closes: Edge | None
-
-    @property
-    @override
-    def reads(self) -> tuple[str, ...]:
-        return (self.fact,)
-
-    @override
-    def judge(self, reading: Reading) -> Verdicts:
-        column, days = reading.at(self.fact, self.scope), reading.moment.days_of(self.scope)
-        if not days.ndim:
-            return column.judge(self._on_one_day(reading, int(days)))
-        holds = np.ones(len(column.values), dtype=np.bool_)
-        if self.opens is not None:
-            holds = reading.threshold(self.fact, self.opens, self.scope) <= days
-        if self.closes is not None:
-            holds &= days <= reading.threshold(self.fact, self.closes, self.scope)
-        return column.judge(holds)
-
-    def _on_one_day(self, reading: Reading, day: int) -> NDArray[np.bool_]:
-        """On a single day a window is a range of dates: two comparisons, which other windows share."""
-        if self.closes is None:
-            assert self.opens is not None
-            return ~reading.later(self.fact, self.scope, self.opens.last_date(day))
-        open_still = reading.later(self.fact, self.scope, self.closes.last_date(day - 1))
-        if self.opens is None:
-            return open_still
-        return np.greater(open_still, reading.later(self.fact, self.scope, self.opens.last_date(day)))
-
-    @override
-    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        known = reading.at(self.fact, self.scope).known
-        household = reading.population.people[self.scope].household
-        for edge, after in ((self.opens, 0), (self.closes, 1)):
-            if edge is not None:
-                days = reading.threshold(self.fact, edge, self.scope) + np.int32(after)
-                inside = known & (first < days) & (days <= last)
-                yield household[inside], days[inside]
-
-
-@dataclass(frozen=True, eq=False)
-class Season(Leaf):
-    """The day itself lies in fixed days, or each year between two days of the year (month × 100 + day)."""
-
-    first_day: int | None = None
-    last_day: int | None = None
-    yearly: tuple[int, int] | None = None
-
-    @override
-    def judge(self, reading: Reading) -> Verdicts:
-        verdicts = self._on(reading.moment.days).astype(np.int8) * np.int8(YES)
-        return np.broadcast_to(verdicts, (reading.population.size,))
-
-    def _on(self, days: Days) -> NDArray[np.bool_]:
-        if self.yearly is None:
-            low = -(2**31) if self.first_day is None else self.first_day
-            high = 2**31 - 1 if self.last_day is None else self.last_day
-            return np.asarray((low <= days) & (days <= high))
-        text = days.astype("datetime64[D]")
-        month = text.astype("datetime64[M]").astype(np.int64) % 12 + 1
-        place = month * 100 + (text - text.astype("datetime64[M]")).astype(np.int64) + 1
-        start, end = self.yearly
-        inside = (start <= place) & (place <= end) if start <= end else (start <= place) | (place <= end)
-        return np.asarray(inside)
-
-    @override
-    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        if self.yearly is None:
-            days = [
-                day
-                for day in (self.first_day, None if self.last_day is None else self.last_day + 1)
-                if day is not None and first < day <= last
-            ]
-        else:
-            span = np.arange(first + 1, last + 1, dtype=np.int32)
-            inside = self._on(np.arange(first, last + 1, dtype=np.int32))
-            days = [int(day) for day in span[inside[1:] != inside[:-1]]]
-        yield everybody(reading.moment, days)
-
-
 def everybody(moment: Moment, days: Sequence[int]) -> Candidates:
     """The same days for every household."""
     size = moment.population.size
@@ -406,61 +316,6 @@ def limits(tables: Sequence[LimitTable], by: str | None, reading: Reading, scope
             return Column.of(values, known)
         result = Column.of(np.where(inside, values, result.values), np.where(inside, known, result.known))
     return result
-
-
-@dataclass(frozen=True, order=True)
-class Replacement:
-    """Where, and from which day to which (both included), another programme takes the place of one."""
-
-    area: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, eq=False)
-class Everywhere(Leaf):
-    """The household lives in the programme's area on the day (geography, not criteria).
-
-    Where another programme takes its place on the day, it does not count as its area. Households that left the area
-    less than ``left_within`` ago count as living there: the criteria judge them.
-    """
-
-    area: str
-    replacements: tuple[Replacement, ...] = ()
-    left_within: Span | None = None
-
-    @override
-    def judge(self, reading: Reading) -> Verdicts:
-        covered = reading.moment.covered(self.area)
-        if self.left_within is not None:
-            sets = reading.population.people["household"].residence_sets
-            days = np.broadcast_to(reading.moment.days, sets.shape)
-            left = reading.population.residence.left_on(sets, days, self.area)
-            covered = np.where(self._lately(left, days), np.int8(YES), covered)
-        days = reading.moment.days
-        for other in self.replacements:
-            replaced = (other.first <= days) & (days <= other.last) & (reading.moment.covered(other.area) == YES)
-            covered = np.where(replaced, np.int8(NO), covered)
-        return covered
-
-    def _lately(self, left: Days, days: Days) -> NDArray[np.bool_]:
-        """Whether each left less than the span ago."""
-        assert self.left_within is not None
-        if is_one_day(days):
-            return np.asarray(left > opening(self.left_within).last_date(int(days.flat[0])))
-        return np.asarray(days < corresponding_days(left, self.left_within))
-
-    @override
-    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        taken = {day for other in self.replacements for day in (other.first, other.last + 1) if first < day <= last}
-        yield everybody(reading.moment, sorted(taken))
-        sets, days = reading.population.residence.change_days()
-        mine = sets < reading.population.size
-        spans = [Span()] if self.left_within is None else [Span(), self.left_within]
-        for span in spans:
-            edges = corresponding_days(days, span)
-            inside = mine & (first < edges) & (edges <= last)
-            yield sets[inside], edges[inside]
 
 
 def bounded(sure: NDArray[np.int64], possible: NDArray[np.int64], low: int | None, high: int | None) -> Verdicts:

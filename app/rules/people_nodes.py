@@ -1,29 +1,22 @@
-"""Compiled quantifiers, ranks, residence and answers about other programmes."""
+"""Compiled quantifiers, ranks, sums over people, and answers about other programmes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from app.calendar.day_numbers import Days, as_days, first_of_month, month_starts, months_of
-from app.calendar.legal_age import corresponding_days
-from app.calendar.spans import Span
-from app.calendar.windows import Edge, opening
 from app.rules.amounts import PaidElsewhere
 from app.rules.building import PAID_ELSEWHERE
-from app.rules.columns import NO, UNKNOWN, YES, Column, Ranges, Rows, Verdicts
+from app.rules.columns import NO, UNKNOWN, YES, Column, Ranges, Verdicts
 from app.rules.nodes import Candidates, Leaf, LimitTable, Node, bounded, everybody, lifted, limits, table_edges
 from app.rules.reading import Reading
-from app.rules.residence import is_one_day, lived_in
 
 ENDLESS = np.int64(2**31)
 """How many people a list that was left out might hold."""
-NO_SPAN = Span()
 BOUNDLESS = np.int64(2**62)
 """A sum of which the most is open."""
 
@@ -210,235 +203,3 @@ class Totalled(Leaf):
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         if self.limit is not None:
             yield everybody(reading.moment, table_edges(self.limit.tables, first, last))
-
-
-@dataclass(frozen=True, eq=False)
-class Stay(Leaf):
-    """Where people lived on a day: a date fact, a fixed day, or (neither) a day that follows from today.
-
-    ``edge`` moves a date on (a span after it, the first of its month). ``whose`` says who is asked about where it is
-    not the row itself: household, or claimant (the guardian who claims).
-    """
-
-    area: str
-    date_fact: str | None = None
-    fixed: int | None = None
-    edge: Edge | None = None
-    whose: str | None = None
-
-    @property
-    @override
-    def reads(self) -> tuple[str, ...]:
-        return () if self.date_fact is None else (self.date_fact,)
-
-    @property
-    @override
-    def asks_claimant(self) -> bool:
-        return self.whose == "claimant" or super().asks_claimant
-
-    @property
-    def from_today(self) -> bool:
-        """True where the day asked about moves with the day of asking."""
-        return self.date_fact is None and self.fixed is None
-
-    @cached_property
-    def of_household(self) -> Stay:
-        """The same question about the household, for people who live where it lives."""
-        return replace(self, scope="household", key=f"household of {self.key}")
-
-    @override
-    def judge(self, reading: Reading) -> Verdicts:
-        population = reading.population
-        together = population.residence.size == population.size
-        if self.scope == "household" or self.date_fact is not None or not together:
-            return self.stay(reading)
-        return reading.moment.lift(self.of_household.verdicts(reading), self.scope)
-
-    def stay(self, reading: Reading) -> Verdicts:
-        """The verdicts, worked out for each row."""
-        raise NotImplementedError
-
-    def days(self, reading: Reading) -> Days:
-        """The day for each row of the scope."""
-        size = reading.population.people[self.scope].size
-        if self.from_today:
-            return np.broadcast_to(self.day(reading.moment.days_of(self.scope)), (size,))
-        if self.date_fact is None:
-            dates = np.full(size, self.fixed, dtype=np.int32)
-        elif self.edge is not None:
-            return reading.threshold(self.date_fact, self.edge, self.scope)
-        else:
-            dates = reading.at(self.date_fact, self.scope).values
-        return dates if self.edge is None else self.edge.days(dates)
-
-    def day(self, today: Days) -> Days:
-        """The day that follows from today: today itself unless a kind of stay says otherwise."""
-        return today
-
-    def sets(self, reading: Reading) -> tuple[Rows, NDArray[np.bool_]]:
-        """(whose residence counts for each row, is that known)."""
-        people = reading.population.people[self.scope]
-        if self.whose != "claimant":
-            return people.residence_sets, np.ones(people.size, dtype=np.bool_)
-        guardians, claimants = reading.population.people["guardian"], reading.claimant_rows()
-        if not guardians.size:
-            return people.residence_sets, np.zeros(people.size, dtype=np.bool_)
-        own = guardians.residence_sets[np.maximum(claimants, 0)]
-        together = guardians.sums(guardians.residence_sets >= reading.population.size) == 0
-        known = (claimants >= 0) | (together & (np.diff(guardians.offsets) > 0))
-        return np.where(claimants >= 0, own, people.residence_sets), known
-
-    def inside(self, reading: Reading, days: Days) -> Verdicts:
-        """Whether each row lived in the area on its day, as far as the history goes."""
-        sets, whose = self.sets(reading)
-        verdicts = lived_in(reading.population.residence.codes_on(sets, days), self.area)
-        if self.whose is not None:
-            verdicts[~whose] = UNKNOWN
-        return verdicts
-
-    def lived(self, reading: Reading, days: Days) -> Verdicts:
-        """The same; a stay of unknown beginning says nothing of a date, and nothing is known of an unknown one."""
-        verdicts = self.inside(reading, days)
-        table = reading.population.residence
-        if table.assumed.any() and not self.from_today:
-            rows = table.covering(self.sets(reading)[0], days)
-            verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
-        if self.date_fact is not None:
-            dates = reading.at(self.date_fact, self.scope)
-            if not dates.all_known:
-                verdicts[~dates.known] = UNKNOWN
-        return verdicts
-
-    def residence_changes(self, reading: Reading) -> tuple[Rows, Days]:
-        """(household, day) of every change of residence that may count for a row."""
-        return residence_changes(reading, "guardian" if self.whose == "claimant" else self.scope)
-
-
-@dataclass(frozen=True, eq=False)
-class LivedOn(Stay):
-    """Lived in an area on a day; ``month_start``: on the first of the month, for a child the first since its birth."""
-
-    month_start: bool = False
-
-    @property
-    @override
-    def reads(self) -> tuple[str, ...]:
-        return ("child.birth_date",) if self.since_birth else super().reads
-
-    @property
-    def since_birth(self) -> bool:
-        """A child lives nowhere on the first of a month before its birth."""
-        return self.month_start and self.scope == "child"
-
-    @override
-    def day(self, today: Days) -> Days:
-        return first_of_month(today) if self.month_start else today
-
-    @override
-    def judge(self, reading: Reading) -> Verdicts:
-        verdicts = super().judge(reading)
-        if self.since_birth:
-            births = reading.column("child.birth_date")
-            return np.minimum(verdicts, births.judge(births.values <= self.days(reading)))
-        return verdicts
-
-    @override
-    def stay(self, reading: Reading) -> Verdicts:
-        return self.lived(reading, self.days(reading))
-
-    @override
-    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        if not self.from_today:
-            return
-        moves = self.residence_changes(reading)
-        births = reading.column("child.birth_date")
-        born = np.flatnonzero(births.known) if self.since_birth else np.zeros(0, dtype=np.int64)
-        households = reading.population.people["child"].household[born]
-        for rows, found in (moves, (households, births.values[born])):
-            days = first_of_month_from(found) if self.month_start else found
-            inside = (first < days) & (days <= last)
-            yield rows[inside], days[inside]
-
-
-@dataclass(frozen=True, eq=False)
-class Resided(Stay):
-    """Has lived in an area without a break for ``span``, on the day, on a date fact or on a fixed day."""
-
-    span: Span = NO_SPAN
-
-    @override
-    def stay(self, reading: Reading) -> Verdicts:
-        days = self.days(reading)
-        return self.unbroken(reading, self.lived(reading, days), days, self._latest_start(days))
-
-    def _latest_start(self, days: Days) -> Callable[[Days, Rows], NDArray[np.bool_]]:
-        """Whether the stays of some rows began long enough before their days."""
-        if is_one_day(days):
-            latest = opening(self.span).last_date(int(days.flat[0]))
-            return lambda starts, rows: (starts <= latest)[rows]
-        return lambda starts, rows: corresponding_days(starts, self.span)[rows] <= days
-
-    def unbroken(
-        self, reading: Reading, inside: Verdicts, days: Days, long_enough: Callable[[Days, Rows], NDArray[np.bool_]]
-    ) -> Verdicts:
-        """Whether each row lived ``inside`` on its day, in a stay that began early enough for sure, or at best.
-
-        ``long_enough`` takes the first days of all stays and the row of each row's stay.
-        """
-        table = reading.population.residence
-        if not len(table.codes):
-            return np.full(days.shape, UNKNOWN, dtype=np.int8)
-        rows = table.covering(self.sets(reading)[0], days)
-        sure, possible = (long_enough(starts, rows) for starts in table.run_starts(self.area))
-        stayed = np.where(sure, np.int8(YES), np.where(possible, np.int8(UNKNOWN), np.int8(NO)))
-        verdicts = np.where(inside == YES, stayed, inside).astype(np.int8)
-        verdicts[(rows >= 0) & table.assumed[rows] & (inside == YES)] = UNKNOWN
-        return verdicts
-
-    @override
-    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        if not self.from_today:
-            return
-        households, days = self.residence_changes(reading)
-        for candidates in (days, corresponding_days(days, self.span)):
-            inside = (first < candidates) & (candidates <= last)
-            yield households[inside], candidates[inside]
-
-
-@dataclass(frozen=True, eq=False)
-class ResidedSince(Resided):
-    """Has lived in an area without a break from a day (``date_fact`` or ``fixed``) until the day asked."""
-
-    @override
-    def stay(self, reading: Reading) -> Verdicts:
-        since = super().days(reading)
-        people = reading.population.people[self.scope]
-        today = np.broadcast_to(reading.moment.days_of(self.scope), (people.size,))
-        inside = self.inside(reading, today)
-        verdicts = self.unbroken(reading, inside, today, lambda starts, rows: starts[rows] <= since)
-        if self.date_fact is not None:
-            unknown = ~reading.at(self.date_fact, self.scope).known
-            verdicts[unknown] = np.minimum(inside[unknown], UNKNOWN)
-        return verdicts
-
-    @override
-    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
-        households, days = self.residence_changes(reading)
-        inside = (first < days) & (days <= last)
-        yield households[inside], days[inside]
-
-
-def first_of_month_from(days: Days) -> Days:
-    """Each day itself if it is the first of a month, else the next first."""
-    months = months_of(days)
-    return as_days(np.where(month_starts(months) == days, days, month_starts(months + 1)))
-
-
-def residence_changes(reading: Reading, scope: str) -> tuple[Rows, Days]:
-    """(household, day) of every change of residence of the scope's rows."""
-    sets, days = reading.population.residence.change_days()
-    owner = np.arange(max(reading.population.size, int(sets.max(initial=-1)) + 1))
-    people = reading.population.people[scope]
-    owner[people.residence_sets] = people.household
-    used = np.isin(sets, people.residence_sets)
-    return owner[sets[used]], days[used]

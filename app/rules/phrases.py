@@ -12,22 +12,13 @@ from typing import Any
 from app.calendar.day_numbers import date_of
 from app.calendar.spans import Span
 from app.rules import criteria
+from app.rules.day_nodes import Season, Window
 from app.rules.documents import Text
 from app.rules.facts import Fact, FactCatalogue
-from app.rules.nodes import (
-    Compared,
-    Equals,
-    Everywhere,
-    Group,
-    Negation,
-    Node,
-    Open,
-    Season,
-    Uncontradicted,
-    Window,
-)
+from app.rules.nodes import Compared, Equals, Group, Negation, Node, Open, Uncontradicted
 from app.rules.parameters import Parameters
-from app.rules.people_nodes import Answered, LivedOn, Quantifier, Ranked, Resided, ResidedSince, Stay, Totalled
+from app.rules.people_nodes import Answered, Quantifier, Ranked, Totalled
+from app.rules.residence_nodes import Everywhere, LivedOn, Resided, ResidedSince, Stay
 
 
 @dataclass(frozen=True)
@@ -121,9 +112,7 @@ def condition(node: Node, phrases: Phrases) -> str:
     if isinstance(node, Negation):
         return phrases.say("not")
     if isinstance(node, Uncontradicted):
-        if node.source is node.inner.source:
-            return phrases.say("rank_unless")
-        return phrases.say("uncontradicted", text=node.source.in_language(phrases.language))
+        return _uncontradicted(node, phrases)
     if isinstance(node, Open):
         return phrases.say("judgement", text=node.source.judgement.in_language(phrases.language))
     if isinstance(node, Quantifier | Ranked):
@@ -139,6 +128,13 @@ def condition(node: Node, phrases: Phrases) -> str:
     if isinstance(node, Totalled):
         return _total(node, phrases)
     return _test(node, phrases)
+
+
+def _uncontradicted(node: Uncontradicted, phrases: Phrases) -> str:
+    """The condition that is contradicted; in a rank, who is not counted."""
+    if node.source is node.inner.source:
+        return phrases.say("rank_unless")
+    return phrases.say("uncontradicted", text=node.source.in_language(phrases.language))
 
 
 def summary(node: Node, phrases: Phrases) -> str:

@@ -8,8 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from app.calendar.day_numbers import EARLIEST, date_of, number_of
+from app.rules.day_nodes import Window
 from app.rules.leaves import ParameterRef
-from app.rules.nodes import Compared, Group, Negation, Node, Window
+from app.rules.nodes import Compared, Group, Negation, Node
 from app.rules.parameters import Beyond, Parameter, ParameterPeriod
 from app.rules.people_nodes import Ranked, Totalled
 from app.rules.phrases import Phrases, condition

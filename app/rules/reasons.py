@@ -6,10 +6,12 @@ Short where the explanation is whole: a limit is "the limit", not its table; the
 from __future__ import annotations
 
 from app.rules.columns import NO, UNKNOWN, YES
-from app.rules.nodes import Compared, Equals, Everywhere, Group, Negation, Open, Uncontradicted, Window
+from app.rules.day_nodes import Window
+from app.rules.nodes import Compared, Equals, Group, Negation, Open, Uncontradicted
 from app.rules.people_nodes import Quantifier, Ranked
 from app.rules.phrases import Phrases, condition, days_in_words, summary
 from app.rules.reading import Reading
+from app.rules.residence_nodes import Everywhere
 from app.rules.trace import Trace, decisive, only_by_judgement
 
 _SAID = 3

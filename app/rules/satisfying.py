@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from app.calendar.day_numbers import EARLIEST, date_of
+from app.rules.day_nodes import Window
 from app.rules.drafts import Draft
 from app.rules.edges import edge_pairs, with_elders
 from app.rules.evaluate import CompiledRule
 from app.rules.facts import FactCatalogue
-from app.rules.nodes import Compared, Group, Negation, Node, Uncontradicted, Window
+from app.rules.nodes import Compared, Group, Negation, Node, Uncontradicted
 from app.rules.people_nodes import Quantifier, Ranked
 
 WAYS = 4

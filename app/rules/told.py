@@ -12,8 +12,8 @@ import numpy as np
 from app.calendar.day_numbers import number_of
 from app.calendar.windows import Edge
 from app.rules.columns import NO, UNKNOWN, Rows
+from app.rules.day_nodes import Window
 from app.rules.evaluate import CompiledRule
-from app.rules.nodes import Window
 from app.rules.outlines import Outline, Shared, outlines
 from app.rules.phrases import Phrases
 from app.rules.reading import Reading

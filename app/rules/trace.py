@@ -14,9 +14,10 @@ import numpy as np
 from app.rules.amounts import PaidElsewhere
 from app.rules.columns import NO, UNKNOWN, YES, Verdicts
 from app.rules.money import TermNode
-from app.rules.nodes import Everywhere, Group, Negation, Node, Open, Uncontradicted, bounded
-from app.rules.people_nodes import Answered, Quantifier, Ranked, Stay, Totalled, paid_elsewhere
+from app.rules.nodes import Group, Negation, Node, Open, Uncontradicted, bounded
+from app.rules.people_nodes import Answered, Quantifier, Ranked, Totalled, paid_elsewhere
 from app.rules.reading import CLAIMANT_INCOME, Reading
+from app.rules.residence_nodes import Everywhere, Stay
 
 LISTS = {"guardian": "guardians", "child": "children", "pregnancy": "pregnancies", "co_resident": "co_residents"}
 

@@ -15,11 +15,12 @@ import numpy as np
 
 from app.calendar.day_numbers import as_days
 from app.rules.columns import Verdicts
+from app.rules.day_nodes import Season
 from app.rules.drafts import Draft
 from app.rules.edges import edge_pairs
 from app.rules.evaluate import CompiledRule, walk
 from app.rules.facts import FactCatalogue
-from app.rules.nodes import Compared, Node, Season
+from app.rules.nodes import Compared, Node
 from app.rules.people_nodes import Quantifier, Ranked
 from app.rules.population import Population
 from app.rules.reading import Moment, Reading

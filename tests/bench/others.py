@@ -26,11 +26,13 @@ from app.calendar.fiscal_year import school_grades
 from app.households.synthetic import synthetic_households
 from app.registry.loading import load_registry
 from app.rules.columns import YES
+from app.rules.day_nodes import Window
 from app.rules.evaluate import Rulebook
-from app.rules.nodes import Between, Compared, Equals, Everywhere, Group, Negation, Uncontradicted, Window
+from app.rules.nodes import Between, Compared, Equals, Group, Negation, Uncontradicted
 from app.rules.people_nodes import people_verdicts
 from app.rules.population import Population
 from app.rules.reading import Moment, Reading
+from app.rules.residence_nodes import Everywhere
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".cache" / "engines"

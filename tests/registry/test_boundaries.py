@@ -8,9 +8,10 @@ from app.registry.boundary_examples import as_example, boundaries_of
 from app.registry.examples import example_household
 from app.registry.loading import Registry
 from app.rules.boundaries import boundaries, deciding_tests
+from app.rules.day_nodes import Window
 from app.rules.household import read_household
 from app.rules.inquiry import answers_on
-from app.rules.nodes import Between, Compared, Window
+from app.rules.nodes import Between, Compared
 from app.rules.population import Population
 
 

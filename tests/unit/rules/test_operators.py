@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from app.calendar.day_numbers import date_of, number_of
-from app.rules.nodes import Replacement
+from app.rules.residence_nodes import Replacement
 from tests.unit.rules.world import D, answers, population, rule, rulebook, verdict, verdicts
 
 CHILD = {"id": "c1", "birth_date": "2020-06-15"}
