@@ -61,14 +61,18 @@ def ask(script, *arguments):
 
 
 def known_families(count):
-    """Families with children of whom nothing is left open, with incomes of the year that counts and nobody else at home."""
+    """Families of whom nothing is left open, with children, incomes of the year that counts and nobody else at home.
+
+    None of the children has a disability: OpenFisca is not told of any.
+    """
     for document in synthetic_households(count, on=ON):
         facts = document["facts"]
         guardians = [one["facts"] for one in document["guardians"]]
         told = [one.get(name) for one in guardians for name in ("income_after_deductions", "dependants")]
         open_children = [one for one in document["children"] if one["facts"].get("in_institution") is None]
         supported = [one["facts"].get("supported_by_guardian", True) for one in document["children"]]
-        known = None not in (*told, *supported, *facts.values()) and not open_children
+        disabled = any(one["facts"].get("special_allowance_grade") for one in document["children"])
+        known = None not in (*told, *supported, *facts.values()) and not open_children and not disabled
         if known and document["children"] and document.get("co_residents") == []:
             yield document
 
