@@ -122,6 +122,12 @@ class Asked:
         return unless(self.h.child["in_institution"])
 
     @cached_property
+    def mother_not_known_absent(self):
+        """Of each household: no, where every guardian is known not to have given birth."""
+        guardians = self.h.guardian
+        return unless(self.every(guardians, no(guardians["gave_birth"])))
+
+    @cached_property
     def single_parent(self):
         return self.of_child(self.h.household["single_parent"])
 

@@ -52,7 +52,9 @@ def school(a):
     high_school_age = a.born.grades(10, 12)
     first_year = judged(a.born.grades(10, 10))
     still_at = both(one_of(kind, SCHOOL["primary"], SCHOOL["junior_high"]), first_year)
-    at_high_school = one_of(kind, SCHOOL["high"], SCHOOL["correspondence_high"])
+    older = judged(a.born.grades(13, None))
+    at_high_school = both(
+        one_of(kind, SCHOOL["high"], SCHOOL["correspondence_high"]), either(yes(high_school_age), older))
     scholarship = either(at_high_school, still_at, both(
         one_of(kind, SCHOOL["technical_college"], SCHOOL["vocational"]), yes(high_school_age)))
     tuition = either(at_high_school, still_at, both(

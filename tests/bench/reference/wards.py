@@ -80,8 +80,10 @@ def births(a):
     found["131121/checkup-one-month"] = yes(
         in_setagaya & a.born.fixed(dt.date(2024, 4, 1)) & a.born.between(latest(a.on, 12) + 1, a.today - 28))
     found["131121/childrearing-voucher"] = yes(in_setagaya & a.born.aged(0, 24, ends=1))
-    found["131121/postnatal-checkups"] = both(yes(a.in_town(SETAGAYA)), a.some_child(a.born.aged(0, 2)))
-    found["131041/postnatal-care"] = both(yes(a.in_town(SHINJUKU)), a.some_child(under_one))
+    found["131121/postnatal-checkups"] = both(
+        yes(a.in_town(SETAGAYA)), a.some_child(a.born.aged(0, 2)), a.mother_not_known_absent)
+    found["131041/postnatal-care"] = both(
+        yes(a.in_town(SHINJUKU)), a.some_child(under_one), a.mother_not_known_absent)
 
     def three_months_at_birth(rows, households):
         births = child["date"][rows]
