@@ -17,7 +17,7 @@ from app.calendar.fiscal_year import CLASS_AGE_AT_ENTRY
 from app.calendar.spans import Span
 from app.calendar.windows import age_fiscal_year_end, closing, opening
 from app.rules import criteria
-from app.rules.day_nodes import Season, Window
+from app.rules.day_nodes import BIRTH, Born, Season, Window
 from app.rules.documents import DocumentError, Problem
 from app.rules.facts import DERIVED_FACTS, Fact, FactCatalogue
 from app.rules.nodes import Between, Compared, Equals, Group, LimitTable, Negation, Node, Open, Uncontradicted
@@ -114,7 +114,8 @@ class Compiler:
         if source.from_ is not None or source.until is not None:
             self.fact(source.fact, f"{path}.fact", "date")
             low, high = (None if day is None else number_of(day) for day in (source.from_, source.until))
-            return Between(own, path, source, _key(own, source), fact.path, low, high)
+            kind = Born if fact.path.endswith(BIRTH) else Between
+            return kind(own, path, source, _key(own, source), fact.path, low, high)
         self.fact(source.fact, f"{path}.fact", "int", "yen", "choice")
         if fact.type == "choice" and not all(isinstance(choice, int) for choice in fact.choices):
             raise self.fail(f"{path}.fact", f"{fact.path}, whose choices have no order", "is or in")
@@ -139,7 +140,7 @@ class Compiler:
     def _grade_window(source: Any, path: str, low: int | None, high: int | None, shift: int) -> Node:
         """Grade g runs from the day after the fiscal year end of age 5 + g to that of age 6 + g."""
         ages = [None if grade is None else max(grade - shift + 5, 0) for grade in (low, high)]
-        opens = None if ages[0] is None else age_fiscal_year_end(ages[0]).next_day()
+        opens = opening(Span()) if ages[0] is None else age_fiscal_year_end(ages[0]).next_day()
         closes = None if ages[1] is None else age_fiscal_year_end(ages[1] + 1)
         return Window("child", path, source, f"{_key('child', source)} {low} {high}", "child.birth_date", opens, closes)
 
@@ -231,6 +232,8 @@ class Compiler:
         opens, closes, base = None, None, source.after or Span()
         if source.from_ is not None:
             opens = opening(source.from_, source.from_reckoning, source.from_start_of, base)
+        elif source.within.endswith(BIRTH):
+            opens = opening(Span())
         if source.until is not None:
             closes = closing(source.until, source.until_reckoning, source.until_end_of, base)
         return Window(own, path, source, _key(own, source), source.within, opens, closes)

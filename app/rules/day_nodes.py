@@ -12,8 +12,11 @@ from typing_extensions import override
 from app.calendar.day_numbers import Days
 from app.calendar.windows import Edge
 from app.rules.columns import YES, Verdicts
-from app.rules.nodes import Candidates, Leaf, everybody
+from app.rules.nodes import Between, Candidates, Leaf, everybody
 from app.rules.reading import Reading
+
+BIRTH = ".birth_date"
+"""How the paths of dates of birth end. A test of one holds from the birth on, unless it says from when before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,23 @@ class Window(Leaf):
                 days = reading.threshold(self.fact, edge, self.scope) + np.int32(after)
                 inside = known & (first < days) & (days <= last)
                 yield household[inside], days[inside]
+
+
+@dataclass(frozen=True, eq=False)
+class Born(Between):
+    """The date of birth lies between two days, both included; who is not born yet was not born between them."""
+
+    @override
+    def judge(self, reading: Reading) -> Verdicts:
+        column, days = reading.at(self.fact, self.scope), reading.moment.days_of(self.scope)
+        unborn = column.values > days if days.ndim else reading.later(self.fact, self.scope, int(days))
+        return np.minimum(super().judge(reading), column.judge(~unborn))
+
+    @override
+    def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
+        births = reading.at(self.fact, self.scope)
+        inside = births.known & (first < births.values) & (births.values <= last)
+        yield reading.population.people[self.scope].household[inside], births.values[inside]
 
 
 @dataclass(frozen=True, eq=False)

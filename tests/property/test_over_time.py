@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.calendar.day_numbers import date_of, number_of
+from app.rules.columns import YES
 from app.rules.reading import Moment
 from app.rules.timeline import programme_periods, timeline
 from tests.property.made_up import Maker
@@ -43,13 +44,22 @@ def test_timeline_equals_day_by_day(seed, tree, area, against):
     assert merged(periods)
 
 
+FROM_BIRTH = ("within", "within, end of month", "within, school year", "within, start of month", "within, start of year",
+              "fiscal year end", "fiscal year between", "school grade", "class age", "born between")
+
+
 @pytest.mark.parametrize("name", LEAVES)
 def test_timeline_of_every_leaf_equals_day_by_day(name):
     area = "131121" if "resid" in str(LEAVES[name]) else "000000"
     book = book_of(LEAVES[name], area, reaches={"left_within": "4m"})
     key = f"{area}/programme"
     periods = timeline(book, MANY, FIRST, LAST)[key]
-    assert (drawn(periods, no_table(book, key, MANY, DAYS), FIRST) == day_by_day(book, MANY, FIRST, DAYS)[key]).all()
+    slow = day_by_day(book, MANY, FIRST, DAYS)[key]
+    assert (drawn(periods, no_table(book, key, MANY, DAYS), FIRST) == slow).all()
+    if name in FROM_BIRTH:
+        births, days = MANY.column("child.birth_date"), np.arange(DAYS)[:, None] + number_of(FIRST)
+        unborn = births.known & (days < births.values)
+        assert unborn.any() and (slow[unborn] < YES).all(), "nobody has a right before being born"
 
 
 def some_families(registry, rulebook, count):

@@ -35,7 +35,7 @@ def test_groups_are_nested_and_headed():
 
 @pytest.mark.parametrize(("criteria", "expected"), [
     ({"fiscal_year_end": "child.birth_date", "of_age": 18}, "2026年11月21日には: 2008年4月2日〜2026年11月21日生まれのお子さん"),
-    ({"within": "child.birth_date", "until": "3y"}, "2026年11月21日には: 2023年11月22日以後に生まれたお子さん"),
+    ({"within": "child.birth_date", "until": "3y"}, "2026年11月21日には: 2023年11月22日〜2026年11月21日生まれのお子さん"),
     ({"within": "child.birth_date", "from": "6y"}, "2026年11月21日には: 2020年11月21日以前に生まれたお子さん"),
     ({"fact": "child.school_grade", "is": 1}, "2026年11月21日には: 2019年4月2日〜2020年4月1日生まれのお子さん"),
 ])
