@@ -15,6 +15,7 @@ LISTED = {
     "kouritu.or.jp": "公立学校共済組合",
     "fukunavi.or.jp": "東京都福祉保健財団(とうきょう福祉ナビゲーション)",
     "iwami.gr.jp": "鳥取県岩美町",
+    "official.shinkamigoto.net": "長崎県新上五島町",
 }
 """Public bodies whose hosts do not show it."""
 
