@@ -12,7 +12,7 @@ import orjson
 import yaml
 
 from app.calendar.day_numbers import date_of
-from app.cli.result_lines import result_lines
+from app.cli.result_lines import household_lines
 from app.rules.answers import AmountAnswer, Answer
 from app.rules.details import Detail
 from app.rules.explain import VERDICT_NAMES
@@ -71,23 +71,20 @@ def answers_for(
 def check_lines(
     registry: Registry, population: Population, towns: list[str | None], on: dt.date, named: tuple[str, ...] | None,
     phrases: Phrases,
-) -> list[bytes]:  # fmt: skip
+) -> bytes:  # fmt: skip
     """Return each household's answers as the line of JSON that `todoke check --json` prints (docs/check.md).
 
     `towns` are the municipalities that the households' documents name.
     """
     inquiry = inquire(registry.rulebook, population, on, named)
-    results: list[list[bytes]] = [[] for _ in range(population.size)]
-    for asked in inquiry.asked.values():
-        homes = population.people[asked.rule.subject].household[asked.row]
-        for home, line in zip(homes.tolist(), result_lines(asked, phrases), strict=True):
-            results[home].append(line)
-    day, covered = on.isoformat().encode(), {town: orjson.dumps(coverage(registry, town)) for town in set(towns)}
-    return [
-        b'{"household":%b,"on":"%b","results":[%b],"coverage":%b}'
-        % (orjson.dumps(identifier), day, b",".join(found), covered[town])
-        for identifier, found, town in zip(population.ids, results, towns, strict=True)
-    ]
+    results, refusals = household_lines(inquiry.asked.values(), population, phrases)
+    day, covered = b',"on":"%b","results":[' % on.isoformat().encode(), {}
+    for town in set(towns):
+        covered[town] = b'},"coverage":%b}\n' % orjson.dumps(coverage(registry, town))
+    pieces: list[bytes] = []
+    for identifier, told, refused, town in zip(population.ids, results, refusals, towns, strict=True):
+        pieces += (b'{"household":', orjson.dumps(identifier), day, told, b'],"ineligible":{', refused, covered[town])
+    return b"".join(pieces)
 
 
 def coverage(registry: Registry, town: str | None) -> Document:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.calendar.day_numbers import EARLIEST, Days, as_days, number_of
+from app.calendar.day_numbers import EARLIEST, Days, as_days, months_of, number_of
 from app.calendar.day_numbers import UNKNOWN as NO_DAY
 from app.rules.amounts_over_time import KNOWN, OPEN, AmountColumns, Steps, pays, steps
 from app.rules.building import ANY_PROGRAMME, NO_YEAR
@@ -104,6 +104,19 @@ def bounds(asked: Asked) -> Bounds:
     return Bounds(as_days(since), as_days(until), as_days(begins), as_days(current))
 
 
+def _possible_until(asked: Asked) -> Days:
+    """The day before each row's next refusal, or before no version is law; the horizon where neither comes."""
+    open_to = asked.periods.select(asked.periods.verdict != NO)
+    here = _running(open_to, asked.row, asked.day)
+    if not len(open_to):
+        return asked.day
+    ends = np.ones(len(open_to), dtype=np.bool_)
+    ends[:-1] = (open_to.row[1:] != open_to.row[:-1]) | (open_to.first[1:] != open_to.last[:-1] + 1)
+    places = np.flatnonzero(ends)
+    last = open_to.last[places[np.searchsorted(places, np.maximum(here, 0))]]
+    return as_days(np.where(here >= 0, last, asked.day))
+
+
 def _keys(rows: Rows, days: Days) -> NDArray[np.int64]:
     return rows * _SHIFT + (days.astype(np.int64) - NO_DAY)
 
@@ -123,7 +136,8 @@ class Claims:
     """How and until when each row can claim. Days are ``NO_DAY``, everything else ``NONE``, where there is none.
 
     ``occasion`` is a position among the rule's deadlines, ``take_up`` one among its ways, ``form`` 0 for the first and
-    1 for a further right; ``pays_from`` counts months from 1970-01.
+    1 for a further right; ``pays_from`` counts months from 1970-01. Where a claim would pay from a month after
+    the last of the right, nothing is left to claim: no occasion, no deadline and no month.
     """
 
     occasion: NDArray[np.int64]
@@ -166,6 +180,11 @@ class AnswerTable:
         return self.asked.rule
 
     @cached_property
+    def grounds(self) -> Shared:
+        """What a right rests on, where there is one."""
+        return _where(self.unbound == YES, lambda rows: outlines(self.rule, self.reading, rows, YES), self.place)
+
+    @cached_property
     def stale(self) -> bool:
         """Overdue for checking: nothing better than undetermined may be said."""
         return self.rule.capped(self.asked.as_of)
@@ -206,31 +225,27 @@ def _where(wanted: NDArray[np.bool_], shared: Callable[[Rows], Shared], place: R
 
 
 def _claims(asked: Asked, moment: Moment, place: Rows, found: Bounds) -> Claims:
-    """How each row can claim on its day, or on the first day of its later right."""
-    start = np.maximum(asked.day, found.begins_on)
-    ahead = np.flatnonzero(start > asked.day)
-    columns = _claim_columns(asked.rule, moment, place)
-    if len(ahead):
-        late = _claim_columns(asked.rule, *asked.at(ahead).on(as_days(start[ahead])))
-        for column, other in zip(columns, late, strict=True):
-            column[ahead] = other
-    return Claims(*[*columns, _forms(asked, found)])
-
-
-def _claim_columns(rule: CompiledRule, moment: Moment, place: Rows) -> list[NDArray[Any]]:
-    reading, size = Reading(moment, rule.rule), moment.population.people[rule.subject].size
-    today = np.broadcast_to(moment.days_of(rule.subject), (size,))
+    """How each row can claim on its own day, whatever is certain only later."""
+    rule, people = asked.rule, moment.population.people[asked.rule.subject]
+    reading, today = Reading(moment, rule.rule), np.broadcast_to(moment.days_of(rule.subject), (people.size,))
     upcoming = next_deadlines(rule, reading, today)
     application = rule.rule.application
     opens = opening_days(application.opens if application else None, reading, rule.subject, today, upcoming)
-    return [
-        column[place]
-        for column in (
-            upcoming.position, np.where(upcoming.position < 0, NO_DAY, upcoming.counted_on),
-            np.where(upcoming.position < 0, NO_DAY, upcoming.office_on), upcoming.lapsed_on,
-            np.where(opens.known, opens.values, NO_DAY), upcoming.pays_from, _take_up(rule, reading, size),
-        )
-    ]  # fmt: skip
+    occasion, pays_from = upcoming.position[place], upcoming.pays_from[place]
+    too_late = np.zeros(len(place), dtype=np.bool_)
+    if application is not None and application.pays_from is not None:
+        too_late = pays_from > months_of(_possible_until(asked))
+    none = too_late | (occasion < 0)
+    return Claims(
+        np.where(none, NONE, occasion),
+        as_days(np.where(none, NO_DAY, upcoming.counted_on[place])),
+        as_days(np.where(none, NO_DAY, upcoming.office_on[place])),
+        upcoming.lapsed_on[place],
+        as_days(np.where(opens.known, opens.values, NO_DAY)[place]),
+        np.where(too_late, NONE, pays_from),
+        _take_up(rule, reading, people.size)[place],
+        _forms(asked, found),
+    )
 
 
 def _take_up(rule: CompiledRule, reading: Reading, size: int) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ PAID_ELSEWHERE = "paid_elsewhere"
 """Answers in yen: what other municipalities paid, as far as ``received_elsewhere`` says how much."""
 StatedKey = tuple[str, int]
 """(programme id or ``CODE/id`` or ``ANY_PROGRAMME``, income year or ``NO_YEAR``)."""
+_BARE = (bool, int)
 _ATTRIBUTE = {"child": "birth_date", "guardian": "birth_date", "co_resident": "birth_date", "pregnancy": "due_date"}
 
 
@@ -66,13 +67,24 @@ class _Gathering:
     )
     declined: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     provenance: dict[tuple[str, int], Provenance] = field(default_factory=dict)
+    plainly: dict[str, dict[str, tuple[list[int], list[Any]]]] = field(default_factory=lambda: defaultdict(dict))
+    """By kind and name, the rows and values of facts that somebody stated without anything around them."""
 
     def owner(self, kind: str, row: int, document: Mapping[str, Any]) -> None:
-        known = self.catalogue.by_owner[kind]
+        known, plainly = self.catalogue.by_owner[kind], self.plainly[kind]
         for name, value in document.get("facts", {}).items():
+            # Most values are bare: what they are put into is found once.
+            if name in plainly and (type(value) in _BARE or (type(value) is str and value != DECLINED)):
+                rows, values = plainly[name]
+                rows.append(row)
+                values.append(value)
+                continue
             fact = known.get(name)
             if fact is not None and value is not None:
                 self.fact(fact, row, value)
+                plain = (fact.path, (ANY_PROGRAMME, NO_YEAR))
+                if plain in self.values:
+                    plainly[name] = self.values[plain]
         attribute = _ATTRIBUTE.get(kind)
         value = document.get(attribute) if attribute else None
         if value is not None and attribute in known:

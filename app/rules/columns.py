@@ -155,6 +155,13 @@ class People:
         """Number of people of each household."""
         return np.diff(self.offsets)
 
+    @cached_property
+    def names(self) -> tuple[list[str], Rows]:
+        """The different ids of these people, and the place of each person's own among them."""
+        found: dict[str, int] = {}
+        places = np.fromiter((found.setdefault(name, len(found)) for name in self.ids), dtype=np.int64, count=self.size)
+        return list(found), places
+
     def rows_of(self, households: Rows) -> Rows:
         """The rows of some households, in their order."""
         counts = self.counts[households]

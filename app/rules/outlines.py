@@ -52,7 +52,7 @@ class Outline:
     missing: tuple[Missing, ...]
     only_by_judgement: bool
     sentences: dict[Any, Any] = field(default_factory=dict)
-    """Kept by ``told``: words by language and named days."""
+    """Kept by ``told``: words by language, and which days they name."""
 
 
 class _Places(Sequence[str]):
@@ -361,6 +361,12 @@ def named(missing: Iterable[Missing], people: Mapping[str, People], kind: str, r
         lack if lack.subject == "household" else replace(lack, subject=person_at(lack.subject, people, row, household))
         for lack in missing
     )
+
+
+def person_rows(place: str, people: Mapping[str, People], rows: Rows, households: Rows) -> tuple[str, Rows]:
+    """(kind, row) of whoever has a place (``child:1``, ``child:own``) in the households of some rows."""
+    kind, _, position = place.partition(":")
+    return kind, rows if position == OWN else people[kind].offsets[households] + int(position)
 
 
 def person_at(place: str, people: Mapping[str, People], row: int, household: int) -> str:

@@ -17,7 +17,7 @@ from app.calendar.day_numbers import date_of
 from app.rules.amounts_over_time import KNOWN, NOTHING, UNSAID, AmountColumns, pays
 from app.rules.answer_table import AnswerTable, Asked, answer_table, bounds
 from app.rules.answers import AmountAnswer, Answer
-from app.rules.columns import NO, UNKNOWN, YES, Rows
+from app.rules.columns import NO, Rows
 from app.rules.evaluate import CompiledRule
 from app.rules.explain import VERDICT_NAMES
 from app.rules.outlines import named
@@ -155,20 +155,18 @@ def _lacks(table: AnswerTable) -> list[tuple[Missing, ...]]:
     ]  # fmt: skip
 
 
-def words_of(table: AnswerTable, phrases: Phrases | None) -> list[Told | None]:
-    """Why each row is told what it is told."""
-    words: list[Told | None] = [None] * len(table)
+def words_of(table: AnswerTable, phrases: Phrases | None, places: Rows | None = None) -> list[Told | None]:
+    """Why each row, or those at some places of the table, is told what it is told."""
+    chosen = np.arange(len(table)) if places is None else places
+    words: list[Told | None] = [None] * len(chosen)
     if phrases is None:
         return words
-    for verdict in (YES, UNKNOWN):
-        places = np.flatnonzero(table.unbound == verdict)
-        if len(places):
-            rows = table.place[places]
-            if verdict == UNKNOWN:
-                alike = replace(table.outline, index=table.outline.index[places])
-                said = told_alike(alike, table.rule, table.reading, rows, phrases, table.stale)
-            else:
-                said = told(table.rule, table.reading, rows, verdict, phrases, table.stale)
-            for place, one in zip(places.tolist(), said, strict=True):
+    for shared in (table.grounds, table.outline):
+        mine = np.flatnonzero(shared.index[chosen] >= 0)
+        if len(mine):
+            rows = chosen[mine]
+            alike = replace(shared, index=shared.index[rows])
+            said = told_alike(alike, table.rule, table.reading, table.place[rows], phrases, table.stale)
+            for place, one in zip(mine.tolist(), said, strict=True):
                 words[place] = one
     return words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,20 +35,36 @@ class Told:
 
 
 @dataclass(frozen=True)
+class _Sentence:
+    """A sentence with a gap for every day it names; ``days`` says which day goes into each gap."""
+
+    text: str
+    days: tuple[int, ...]
+
+    @classmethod
+    def of(cls, sentence: str, stand_ins: Sequence[str]) -> _Sentence:
+        """From a sentence in which stand-ins hold the places of the days."""
+        if not stand_ins:
+            return cls(sentence, ())
+        parts = re.split("(" + "|".join(map(re.escape, stand_ins)) + ")", sentence)
+        text = "%s".join(part.replace("%", "%%") for part in parts[::2])
+        return cls(text, tuple(map(stand_ins.index, parts[1::2]))) if parts[1:] else cls(sentence, ())
+
+    def filled(self, days: Sequence[str]) -> str:
+        """The sentence with days in words."""
+        return self.text % tuple([days[place] for place in self.days]) if self.days else self.text
+
+
+@dataclass(frozen=True)
 class _Template:
-    """Sentences in which every named day still is a stand-in; ``stand_ins`` are their words."""
+    """The sentences of all rows of an outline whose named days are equal and different alike."""
 
-    reason: str
-    checked: tuple[str, ...]
-    stand_ins: tuple[str, ...]
+    reason: _Sentence
+    checked: tuple[_Sentence, ...]
 
-    def filled(self, days: list[str]) -> Told:
+    def filled(self, days: Sequence[str]) -> Told:
         """The sentences with the days of one row."""
-        why, checks = self.reason, self.checked
-        for stand_in, day in zip(self.stand_ins, days, strict=True):
-            why = why.replace(stand_in, day)
-            checks = tuple(check.replace(stand_in, day) for check in checks)
-        return Told(why, checks)
+        return Told(self.reason.filled(days), tuple([check.filled(days) for check in self.checked]))
 
 
 _FIRST_STAND_IN = 2790
@@ -101,7 +118,7 @@ def _of_one(
 ) -> Iterator[Told]:
     """The sentences of rows of one outline."""
     known = _remembered(outline, phrases)
-    edges = list(_named_edges(outline))
+    edges = _named_edges(outline)
     if not edges:
         yield from [_template(known, outline, rule, phrases, stale, (), ()).filled([])] * len(rows)
         return
@@ -121,10 +138,10 @@ def _template(
     if key not in known:
         stand_ins = [number_of(dt.date(_FIRST_STAND_IN + place, 1, 1)) for place in range(len(set(pattern)))]
         one: Any = _OneRow(rule.rule, {edge: stand_ins[place] for edge, place in zip(edges, pattern, strict=True)})
+        words = [phrases.day(day) for day in stand_ins]
         known[key] = _Template(
-            reason(outline.trace, phrases, one, stale),
-            checked(outline.trace, phrases, one),
-            tuple(phrases.day(day) for day in stand_ins),
+            _Sentence.of(reason(outline.trace, phrases, one, stale), words),
+            tuple(_Sentence.of(check, words) for check in checked(outline.trace, phrases, one)),
         )
     return known[key]
 
@@ -150,19 +167,27 @@ def _remembered(outline: Outline, phrases: Phrases) -> dict[Any, _Template]:
     return known
 
 
-def _named_edges(outline: Outline) -> Iterator[NamedEdge]:
+def _named_edges(outline: Outline) -> list[NamedEdge]:
     """The edges whose days a sentence of this outline may name: (fact, edge, kind, row traced)."""
-    for leaf in _named_leaves(outline.trace):
-        if isinstance(leaf.node, Window):
-            for edge in (leaf.node.opens, leaf.node.closes):
-                if edge is not None:
-                    yield (leaf.node.fact, edge, leaf.kind, leaf.row)
+    if "edges" not in outline.sentences:
+        outline.sentences["edges"] = [
+            (leaf.node.fact, edge, leaf.kind, leaf.row)
+            for leaf in _named_leaves(outline.trace) if isinstance(leaf.node, Window)
+            for edge in (leaf.node.opens, leaf.node.closes) if edge is not None
+        ]  # fmt: skip
+    found: list[NamedEdge] = outline.sentences["edges"]
+    return found
 
 
 def _named_leaves(root: Trace) -> list[Trace]:
     if root.verdict == UNKNOWN:
         return []
     return [deciding(root)] if root.verdict == NO else grounds(root)
+
+
+def named_days(outline: Outline, rule: CompiledRule, reading: Reading, rows: Rows) -> list[Any]:
+    """The days that sentences of an outline may name, by row: rows for which all are equal are told the same."""
+    return [_edge_days(outline, rule, reading, rows, edge) for edge in _named_edges(outline)]
 
 
 def _edge_days(outline: Outline, rule: CompiledRule, reading: Reading, rows: Rows, edge: NamedEdge) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import check_stream
+from app.cli.answers import phrases_of
 from app.cli.check_stream import Checker, Question, answered
 from app.households.synthetic import synthetic_households
 from app.registry.loading import Registry, load_registry
@@ -64,16 +65,21 @@ def test_lines_say_what_the_answers_say(registry: Registry) -> None:
     names = ("programme", "version", "subject", "verdict", "occasion", "pays_from", "cost_of_delay", "take_up", "form",
              "only_by_judgement", "stale", "certainty")  # fmt: skip
     days = ("eligible_from", "eligible_until", "begins_on", "opens_on", "counted_on", "deadline", "lapsed_on", "review_on")
-    replaced = {versions[-1].based_on for versions in registry.programmes.values()}
-    for line, household in zip(found.splitlines(), answers_on(registry.rulebook, population, ON), strict=True):
-        said = {(one["programme"], one["subject"]): one for one in json.loads(line)["results"]}
+    later = 0
+    told = answers_on(registry.rulebook, population, ON, None, phrases_of(registry, "ja"))
+    for line, household in zip(found.splitlines(), told, strict=True):
+        document = json.loads(line)
+        refused: dict[str, list[str]] = {}
+        results = iter(document["results"])
         for answer in household.answers:
-            if answer.programme in replaced:
+            if answer.verdict == "ineligible" and answer.begins_on is None:
+                refused.setdefault(answer.programme, []).append(answer.subject)
                 continue
-            result = said[answer.programme, answer.subject]
-            if answer.verdict == "ineligible":
-                begins = {} if answer.begins_on is None else {"begins_on": answer.begins_on.isoformat()}
+            result = next(results)
+            if answer.verdict == "ineligible" and answer.begins_on is not None:
+                begins = {"begins_on": answer.begins_on.isoformat()}
                 assert result == {**{name: getattr(answer, name) for name in names[:4]}, **begins}
+                later += 1
                 continue
             assert set(result) == KEYS
             assert {name: result[name] for name in names} == {name: getattr(answer, name) for name in names}
@@ -86,7 +92,11 @@ def test_lines_say_what_the_answers_say(registry: Registry) -> None:
             ]
             assert result["missing"] == [one.fact for one in answer.missing]
             assert result["questions"] == [vars(one) for one in answer.missing]
-            assert result["reason"]["ja"]
+            assert result["reason"]["ja"] == answer.reason
+        assert next(results, None) is None
+        assert document["ineligible"] == refused
+        assert list(document["ineligible"]) == list(refused)
+    assert later
 
 
 def test_a_key_written_twice_is_refused_also_where_everything_else_is_in_order(registry: Registry) -> None:
