@@ -151,10 +151,17 @@ def _is_worth_telling(situation: Situation, row: Entitlement, programme: Program
     return (
         programme.notifies
         and (row.valid_until is None or row.valid_until >= today)
+        and _may_still_pay(row, programme)
         and not situation.is_closed(row.programme_key, row.subject)
         and not situation.is_stopped(row.subject)
         and not _receives(situation.document, row, programme)
     )
+
+
+def _may_still_pay(row: Entitlement, programme: Programme) -> bool:
+    """Whether a claim made now would still pay a month of the right; without one nobody is sent to a counter."""
+    application = programme.application
+    return application is None or application.pays_from is None or row.answer.get("pays_from") is not None
 
 
 def _receives(document: dict[str, Any], row: Entitlement, programme: Programme) -> bool:

@@ -35,6 +35,9 @@ class AmountAnswer:
 class Answer:
     """One programme, one subject, one day. Days are dates; ``pays_from`` is a month such as ``2026-12``.
 
+    Where the rule pays from the month of a claim and none of the right is left, there is no ``pays_from``, no deadline
+    and no ``cost_of_delay``: a claim would pay nothing any more.
+
     ``eligible_from``/``eligible_until`` bound the continuous right (None: no end in sight, or no right);
     ``begins_on`` is the first day of a later right. ``cost_of_delay`` is yen lost for each month of waiting past the
     deadline. ``only_by_judgement``: open through a human's judgement alone (never a question). ``stale``: overdue for

@@ -45,7 +45,7 @@ class DeadlineDays:
 def anchor_days(anchor: Any, reading: Reading, scope: str, today: Days) -> Column:
     """The anchor's day for each row of a scope.
 
-    ``today`` is the first open day on or after the day asked, or after the first day of a later right.
+    ``today`` is the first open day on or after the day asked.
     """
     if hasattr(anchor, "latest"):
         parts = [anchor_days(single, reading, scope, today) for single in anchor.latest]

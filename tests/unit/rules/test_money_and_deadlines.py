@@ -12,14 +12,17 @@ PARTIAL = {
                                          {"parameter": "coefficient"}]}, 10]}, "to": 10},
     ]
 }
+BY_THE_END_OF_THE_MONTH = {
+    "deadlines": [{"occasion": "this_month", "anchor": "today", "end_of": "month", "holiday": "previous_working_day"}],
+    "pays_from": "month_after_claim",
+}
 REARING = rule(
     {"fiscal_year_end": "child.birth_date", "of_age": 18}, subject="child", valid="2024-11-01",
     amount=[{"when": {"fact": "guardian.income_after_deductions",
                       "under": {"parameter": "table", "by": "guardian.dependants"}},
              "yen": {"parameter": "full"}, "per": "month"},
             {"yen": PARTIAL, "per": "month", "least": 11_340, "most": {"parameter": "full"}}],
-    application={"deadlines": [{"occasion": "this_month", "anchor": "today", "end_of": "month",
-                                "holiday": "previous_working_day"}], "pays_from": "month_after_claim"},
+    application=BY_THE_END_OF_THE_MONTH,
 )
 
 
@@ -62,6 +65,45 @@ def test_by_the_end_of_this_month_moves_back_and_nobody_claims_on_a_closed_day(d
     answer = answers(REARING, single_parent(income_after_deductions=0, dependants=0), D(day))["child:c"]
     assert (answer.counted_on, answer.deadline, answer.pays_from) == (D(counted), D(deadline), pays_from)
     assert answer.cost_of_delay == 48_050
+
+
+def test_in_the_last_month_of_a_right_no_claim_is_urged():
+    """Paid from the month after the claim: a claim in March pays from April, when there is no right any more."""
+    def asked(day, **income):
+        household = single_parent(income_after_deductions=0, dependants=0) | income
+        household["children"] = [{"id": "c", "birth_date": "2009-03-31"}]
+        return answers(REARING, household, D(day))["child:c"]
+
+    def said(answer):
+        return answer.eligible_until, answer.deadline, answer.pays_from, answer.cost_of_delay
+
+    assert said(asked("2027-02-26")) == (D("2027-03-31"), D("2027-02-26"), "2027-03", 48_050)
+    for day in ("2027-02-27", "2027-03-10", "2027-03-31"):  # the last open day of February is the 26th
+        answer = asked(day)
+        assert said(answer) == (D("2027-03-31"), None, None, None)
+        assert (answer.occasion, answer.counted_on, answer.amount.yen) == (None, None, 48_050)
+
+
+def test_a_right_that_may_run_on_can_still_be_claimed():
+    """What comes after the sure right is open, not refused."""
+    until_open = rule(
+        {"any": [{"fiscal_year_end": "child.birth_date", "of_age": 18}, {"all": [
+            {"within": "child.birth_date", "until": "20y"}, {"fact": "child.grade", "at_most": 2}]}]},
+        subject="child", amount=[{"yen": 1000, "per": "month"}], application={"pays_from": "month_after_claim"})
+    for facts, expected in (({}, "2027-04"), ({"grade": 3}, None)):
+        child = {"id": "c", "birth_date": "2009-03-31", "facts": facts}
+        assert answers(until_open, {"children": [child]}, D("2027-03-10"))["child:c"].pays_from == expected
+
+
+def test_an_open_question_keeps_the_dates_of_its_own_day():
+    """The income of 2025 is known and counts from November on; until then the income of 2024 is asked for."""
+    made = rule(
+        {"fact": "guardian.income_after_deductions", "under": {"parameter": "limit"}}, subject="child",
+        income_year={"switches": "11-01", "uses": "previous_year"}, application=BY_THE_END_OF_THE_MONTH)
+    household = single_parent(income_after_deductions=[{"value": 0, "income_year": 2025}], dependants=0)
+    answer = answers(made, household, D("2026-05-10"))["child:c"]
+    assert (answer.verdict, answer.begins_on) == ("undetermined", D("2026-11-01"))
+    assert (answer.counted_on, answer.deadline, answer.pays_from) == (D("2026-05-31"), D("2026-05-29"), "2026-06")
 
 
 BIRTH = {"occasion": "birth", "anchor": "child.birth_date", "within": "15d", "holiday": "next_working_day", "no_loss": True}
