@@ -426,3 +426,14 @@ def test_a_card_leaves_the_list_of_things_to_do_after_its_last_day(world):
         cards = inbox.all_notices(session, household_id, clock.today())
         later = inbox.all_notices(session, household_id, dt.date(2028, 1, 1))
     assert sum(card.finished for card in cards) < sum(card.finished for card in later)
+
+
+@pytest.mark.parametrize(("day", "told"), [("2027-02-26", True), ("2027-03-10", False)])
+def test_a_right_whose_claim_can_pay_nothing_any_more_is_not_told(world, day, told):
+    """Paid from the month after the claim: in the last month of the right a claim would pay nothing."""
+    at(day)
+    household_id = enrolled(a_household(children=[a_child("2009-03-31")]))
+    tell()
+    told_of = {notice.programme_key for notice in notices(household_id)}
+    assert ("000000/child-allowance" in told_of) == told
+    assert told_of - {OVERVIEW}, "other rights are told as ever"
