@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 PHRASES = Path(__file__).parents[2] / "templates" / "phrases"
 Document = dict[str, Any]
+PIECES_TOGETHER = 3_500
+"""Pieces of lines, seven a household, that are printed together."""
 STYLES = {"eligible": "bold green", "undetermined": "bold yellow", "ineligible": "dim"}
 
 
@@ -71,10 +74,10 @@ def answers_for(
 def check_lines(
     registry: Registry, population: Population, towns: list[str | None], on: dt.date, named: tuple[str, ...] | None,
     phrases: Phrases,
-) -> bytes:  # fmt: skip
-    """Return each household's answers as the line of JSON that `todoke check --json` prints (docs/check.md).
+) -> Iterator[bytes]:  # fmt: skip
+    """Yield each household's answers as the line of JSON that `todoke check --json` prints (docs/check.md).
 
-    `towns` are the municipalities that the households' documents name.
+    Hundreds of lines come together. `towns` are the municipalities that the households' documents name.
     """
     inquiry = inquire(registry.rulebook, population, on, named)
     results, refusals = household_lines(inquiry.asked.values(), population, phrases)
@@ -84,7 +87,10 @@ def check_lines(
     pieces: list[bytes] = []
     for identifier, told, refused, town in zip(population.ids, results, refusals, towns, strict=True):
         pieces += (b'{"household":', orjson.dumps(identifier), day, told, b'],"ineligible":{', refused, covered[town])
-    return b"".join(pieces)
+        if len(pieces) >= PIECES_TOGETHER:
+            yield b"".join(pieces)
+            pieces = []
+    yield b"".join(pieces)
 
 
 def coverage(registry: Registry, town: str | None) -> Document:

@@ -59,6 +59,11 @@ class Checker:
 
     def answer(self, lines: Lines) -> Answered:
         """The answers to some lines, one line each, and the complaints about the others."""
+        complaints, found = self.answers(lines)
+        return b"".join(found), complaints
+
+    def answers(self, lines: Lines) -> tuple[list[str], Iterator[bytes]]:
+        """(the complaints about the lines that cannot be read, the answers to the others, hundreds together)."""
         documents: list[Any] = []
         complaints: list[str] = []
         for number, line in lines:
@@ -70,11 +75,12 @@ class Checker:
             else:
                 documents.append(document)
         if not documents:
-            return b"", complaints
+            return complaints, iter(())
         population = Population.from_documents(documents, self._registry.facts)
         towns = [document.get("municipality") for document in documents]
-        found = check_lines(self._registry, population, towns, self._question.on, self._question.named, self._phrases)
-        return found, complaints
+        question = self._question
+        found = check_lines(self._registry, population, towns, question.on, question.named, self._phrases)
+        return complaints, found
 
     def _quickly(self, number: int, line: bytes) -> dict[str, Any] | None:
         """The document of a line that is in order; None where `read_lines` must look at it."""
@@ -125,12 +131,13 @@ def _by_workers(folder: Path, question: Question, batches: Iterator[Lines]) -> I
                 return
             assert waiting.pop(0) is connection
             try:
-                complaints, found = connection.recv(), connection.recv_bytes()
+                # First what is known, then the next lines: they may be long in coming, and others' answers wait.
+                yield b"", connection.recv()
+                while found := connection.recv_bytes():
+                    yield found, []
             except EOFError:
                 complain(["a worker process ended before its lines were answered; the answers printed are complete"])
                 raise SystemExit(1) from None
-            # First what is known, then the next lines: they may be long in coming, and the other worker's answers wait.
-            yield found, complaints
             _send_next(connection, batches, waiting)
 
 
@@ -175,9 +182,12 @@ def _work(connection: Connection, folder: Path, question: Question) -> None:
     gc.disable()
     try:
         while True:
-            found, complaints = checker.answer(connection.recv())
+            complaints, found = checker.answers(connection.recv())
             connection.send(complaints)
-            connection.send_bytes(found)
+            for some in found:
+                if some:
+                    connection.send_bytes(some)
+            connection.send_bytes(b"")
             gc.collect()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return

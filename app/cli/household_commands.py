@@ -74,7 +74,7 @@ def _check_as_json(source: str, known: Registry, day: dt.date, named: tuple[str,
     for households, population in _populations([opened.batch(known.facts)], known):
         towns = [one.municipality for one in households]
         lines = answers.check_lines(known, population, towns, day, named, phrases)
-        check_stream.print_answers([(lines, [])])
+        check_stream.print_answers((some, []) for some in lines)
 
 
 def timeline(

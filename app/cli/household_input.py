@@ -20,7 +20,7 @@ from app.rules.facts import FactCatalogue
 from app.rules.household import Household, read_household
 
 STANDARD_INPUT = "-"
-LARGEST_BATCH = 2_000
+LARGEST_BATCH = 4_000
 LINE_SUFFIXES = (".jsonl", ".ndjson")
 
 

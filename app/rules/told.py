@@ -27,14 +27,6 @@ NamedEdge = tuple[str, Edge, str, int]
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a family reads about one answer: the reason, and the tests that a right rests on."""
-
-    reason: str
-    checked: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _Sentence:
     """A sentence with a gap for every day it names; ``days`` says which day goes into each gap."""
 
@@ -62,9 +54,23 @@ class _Template:
     reason: _Sentence
     checked: tuple[_Sentence, ...]
 
-    def filled(self, days: Sequence[str]) -> Told:
-        """The sentences with the days of one row."""
-        return Told(self.reason.filled(days), tuple([check.filled(days) for check in self.checked]))
+
+@dataclass(frozen=True)
+class Told:
+    """What a family reads about one answer: ``days`` are those that the sentences name, in words."""
+
+    template: _Template
+    days: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """Why the answer is what it is."""
+        return self.template.reason.filled(self.days)
+
+    @property
+    def checked(self) -> tuple[str, ...]:
+        """The tests that a right rests on."""
+        return tuple([check.filled(self.days) for check in self.template.checked])
 
 
 _FIRST_STAND_IN = 2790
@@ -120,14 +126,14 @@ def _of_one(
     known = _remembered(outline, phrases)
     edges = _named_edges(outline)
     if not edges:
-        yield from [_template(known, outline, rule, phrases, stale, (), ()).filled([])] * len(rows)
+        yield from [Told(_template(known, outline, rule, phrases, stale, (), ()), ())] * len(rows)
         return
     columns = [_edge_days(outline, rule, reading, rows, edge).tolist() for edge in edges]
     for days in zip(*columns, strict=True):
         # Equal days are said once: which days are equal decides the sentence, which they are only fills it.
         distinct = tuple(dict.fromkeys(days))
         template = _template(known, outline, rule, phrases, stale, tuple(map(distinct.index, days)), edges)
-        yield template.filled([day_in_words(phrases, day) for day in distinct])
+        yield Told(template, tuple([day_in_words(phrases, day) for day in distinct]))
 
 
 def _template(
