@@ -1,8 +1,9 @@
 """Read back: a version of a programme as plain sentences for a clerk, from the same tree that runs.
 
 An approver approves this text, so it says everything that decides: whose right it is, the conditions with the dates and
-figures they mean on a day, what refuses, what families check themselves, the amounts with their arithmetic, and how and
-until when to apply. What each part says is in `read_back_conditions`, `read_back_amounts`, `read_back_application`.
+figures they mean on a day, what refuses, what families check themselves, the amounts with their arithmetic, how and
+until when to apply, and how families are told. What each part says is in `read_back_conditions`, `read_back_amounts`,
+`read_back_application`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from app.rules.evaluate import CompiledRule
 from app.rules.municipality_code import NATIONAL
 from app.rules.phrases import Phrases, days_in_words
 from app.rules.read_back_amounts import amounts_read_back
-from app.rules.read_back_application import application_read_back
+from app.rules.read_back_application import application_read_back, telling_read_back
 from app.rules.read_back_conditions import Line, Shown, tree_read_back
 from app.rules.reading import income_years
 
@@ -38,6 +39,7 @@ def full_read_back(rule: CompiledRule, phrases: Phrases, on: dt.date | None = No
         *_income_year(rule, phrases, shown.day),
         *amounts_read_back(rule, phrases, shown),
         *application_read_back(rule, phrases, shown),
+        *telling_read_back(rule, phrases),
         *_validity(rule, phrases),
     ]
 
@@ -62,7 +64,10 @@ def _conditions(rule: CompiledRule, phrases: Phrases, shown: Shown) -> list[Line
 
 
 def _area(rule: CompiledRule, phrases: Phrases) -> Iterator[Line]:
-    if rule.rule.municipality != NATIONAL:
+    reaches = rule.rule.reaches
+    if reaches is not None:
+        yield 0, phrases.say("read_back.area_and_left", span=phrases.span(reaches.left_within))
+    elif rule.rule.municipality != NATIONAL:
         yield 0, phrases.say("read_back.area")
 
 

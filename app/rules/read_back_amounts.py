@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +16,22 @@ from app.rules.phrases import Phrases
 from app.rules.read_back_conditions import Line, Shown, amount_in_words, exact, tree_read_back
 
 _WORDS = ("add", "subtract", "multiply", "min", "max")
+_MANY = 3
+"""From so many calculations inside one another on, an amount is said in steps."""
+_MARKS = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳"
+
+
+@dataclass
+class _Steps:
+    """The calculations inside an amount, in the order in which they are made."""
+
+    said: list[str] = field(default_factory=list)
+
+    def add(self, text: str, phrases: Phrases) -> str:
+        """Say one more step; its mark."""
+        mark = _MARKS[len(self.said)] if len(self.said) < len(_MARKS) else f"({len(self.said) + 1})"
+        self.said.append(phrases.say("read_back.amount.step", n=mark, text=text))
+        return mark
 
 
 def amounts_read_back(rule: CompiledRule, phrases: Phrases, shown: Shown) -> Iterator[Line]:
@@ -23,7 +40,10 @@ def amounts_read_back(rule: CompiledRule, phrases: Phrases, shown: Shown) -> Ite
         return
     yield 0, phrases.say("read_back.amount.head" if len(rule.cases) > 1 else "read_back.amount.head_one")
     for number, case in enumerate(rule.cases):
-        figure = term_in_words(case.yen, phrases, shown)
+        steps = _Steps()
+        result = term_in_words(case.yen, phrases, shown, steps=steps)
+        in_steps = len(steps.said) >= _MANY
+        figure = phrases.say("read_back.amount.calculated") if in_steps else term_in_words(case.yen, phrases, shown)
         per = phrases.say(f"read_back.amount.per_{case.per}", figure=figure)
         if case.each == "household":
             per = phrases.say("read_back.amount.each_household", amount=per)
@@ -31,6 +51,9 @@ def amounts_read_back(rule: CompiledRule, phrases: Phrases, shown: Shown) -> Ite
         yield 1, phrases.say(f"read_back.amount.{key}", n=number + 1, amount=per)
         if case.when is not None:
             yield from tree_read_back(case.when, 2, phrases, shown)
+        if in_steps:
+            yield 2, phrases.say("read_back.amount.steps")
+            yield from ((3, step) for step in (*steps.said, phrases.say("read_back.amount.result", text=result)))
         yield from _counted(case.yen, phrases, shown)
         for word, term in (("least", case.least), ("most", case.most)):
             if term is not None:
@@ -46,8 +69,13 @@ def _counted(term: TermNode, phrases: Phrases, shown: Shown) -> Iterator[Line]:
         yield from _counted(part, phrases, shown)
 
 
-def term_in_words(term: TermNode, phrases: Phrases, shown: Shown, inner: bool = False) -> str:
-    """A figure in words: 「…の月額」(48,050円)から…を引いた額; parts of a calculation in brackets."""
+def term_in_words(
+    term: TermNode, phrases: Phrases, shown: Shown, inner: bool = False, steps: _Steps | None = None
+) -> str:
+    """A figure in words: 「…の月額」(48,050円)から…を引いた額.
+
+    Parts of a calculation stand in brackets; where ``steps`` are kept, each becomes one and its mark stands instead.
+    """
     source = term.source
     if isinstance(source, Fraction):
         number = exact(source)
@@ -61,17 +89,27 @@ def term_in_words(term: TermNode, phrases: Phrases, shown: Shown, inner: bool = 
     if isinstance(source, amounts.TotalTerm):
         return phrases.say("total", facts=phrases.join([phrases.label(path) for path in source.total]))
     if isinstance(source, amounts.PaidElsewhere):
-        return phrases.say("read_back.amount.paid_elsewhere", programme=phrases.programme(source.paid_elsewhere))
-    text = _calculated(source, [_part(source, part, phrases, shown) for part in term.inner], phrases)
+        return _paid_elsewhere(source, phrases)
+    text = _calculated(source, [_part(source, part, phrases, shown, steps) for part in term.inner], phrases)
+    if inner and steps is not None:
+        return steps.add(text, phrases)
     return phrases.say("read_back.amount.bracketed", text=text) if inner else text
 
 
-def _part(source: Any, part: TermNode, phrases: Phrases, shown: Shown) -> str:
+def _paid_elsewhere(source: amounts.PaidElsewhere, phrases: Phrases) -> str:
+    programme = phrases.programme(source.paid_elsewhere)
+    if source.assumed is None:
+        return phrases.say("read_back.amount.paid_elsewhere", programme=programme)
+    figure = phrases.say("yen", number=exact(source.assumed))
+    return phrases.say("read_back.amount.paid_elsewhere_assumed", programme=programme, figure=figure)
+
+
+def _part(source: Any, part: TermNode, phrases: Phrases, shown: Shown, steps: _Steps | None) -> str:
     """One operand; a bare number is yen unless it multiplies."""
     if isinstance(part.source, Fraction):
         number = exact(part.source)
         return number if isinstance(source, amounts.Multiply) else phrases.say("yen", number=number)
-    return term_in_words(part, phrases, shown, inner=True)
+    return term_in_words(part, phrases, shown, inner=True, steps=steps)
 
 
 def _calculated(source: Any, parts: list[str], phrases: Phrases) -> str:

@@ -1,4 +1,4 @@
-"""Read back of applying: through whom, from when, until when on each occasion, from which month it pays."""
+"""Read back of applying, through whom, from when, until when, paid from which month; and of how families are told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.calendar.day_numbers import number_of
+from app.calendar.spans import Span
 from app.rules.application import Application, Deadline, LatestOf
 from app.rules.deadlines import BIRTH_ANCHOR
 from app.rules.evaluate import CompiledRule
@@ -118,3 +119,28 @@ def _payment(application: Application, rule: CompiledRule, phrases: Phrases) -> 
     yield 0, phrases.say(f"read_back.pays_from.{application.pays_from}")
     if any(case.per == "month" for case in rule.cases):
         yield 1, phrases.say("read_back.cost_of_delay")
+
+
+def telling_read_back(rule: CompiledRule, phrases: Phrases) -> Iterator[Line]:
+    """Whom families' notices go to, how long before, how often again, and whether they name the programme.
+
+    The registry's documents say so; a bare rule does not.
+    """
+    programme: Any = rule.rule
+    if not hasattr(programme, "notify"):
+        return
+    yield 0, phrases.say("read_back.telling.head")
+    if not programme.notifies:
+        yield 1, phrases.say("read_back.telling.nobody")
+        return
+    yield 1, phrases.say("read_back.telling.who")
+    plan = programme.notify
+    if plan is None:
+        yield 1, phrases.say("read_back.telling.lead_usual")
+    else:
+        key = "lead" if plan.lead != Span() else "lead_none"
+        yield 1, phrases.say(f"read_back.telling.{key}", span=phrases.span(plan.lead))
+        again = phrases.join([phrases.span(span) for span in plan.remind_before_deadline])
+        yield 1, phrases.say(f"read_back.telling.{'remind' if again else 'remind_never'}", spans=again)
+    if programme.sensitive:
+        yield 1, phrases.say("read_back.telling.sensitive")

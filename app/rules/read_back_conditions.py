@@ -29,6 +29,12 @@ class Shown:
 
 def tree_read_back(node: Node, depth: int, phrases: Phrases, shown: Shown) -> Iterator[Line]:
     """Every test of a tree, the parts of a group below its head."""
+    if _ways_of_one_test(node):
+        yield depth, condition(node.parts[0], phrases)
+        texts = [text for part in node.parts for text in _dates_of(part, phrases, shown)]
+        if texts:
+            yield depth + 1, _on_day(phrases.join(texts, "or_separator"), phrases, shown)
+        return
     if _several_nodes_of_one_test(node):
         for part in node.parts:
             yield from tree_read_back(part, depth, phrases, shown)
@@ -40,6 +46,14 @@ def tree_read_back(node: Node, depth: int, phrases: Phrases, shown: Shown) -> It
         yield depth + 1, sentence
     for part in node.parts:
         yield from tree_read_back(part, depth + 1, phrases, shown)
+
+
+def _ways_of_one_test(node: Node) -> bool:
+    """An ``any`` that a single test of the document was compiled to: one of several school grades."""
+    return (
+        isinstance(node, Group) and node.largest and len(node.parts) > 1
+        and all(part.source is node.source for part in node.parts)
+    )  # fmt: skip
 
 
 def _several_nodes_of_one_test(node: Node) -> bool:
@@ -61,10 +75,8 @@ def meant_on(node: Node, phrases: Phrases, shown: Shown) -> Iterator[str]:
     """What a test means on the day shown: the dates of birth inside a window, the figures of a limit."""
     if shown.day is None:
         return
-    if isinstance(node, Window):
-        text = dates_inside(node, phrases, shown.day)
-        if text is not None:
-            yield phrases.say("read_back.on_day", day=phrases.day(shown.day), text=text)
+    for text in _dates_of(node, phrases, shown):
+        yield _on_day(text, phrases, shown)
     for limit in _limits_of(node):
         parameter = phrases.parameters[limit.parameter]
         if parameter.is_table and parameter.id in shown.tables:
@@ -72,6 +84,17 @@ def meant_on(node: Node, phrases: Phrases, shown: Shown) -> Iterator[str]:
             continue
         shown.tables.add(parameter.id)
         yield from figures(parameter, limit, phrases, shown.day)
+
+
+def _dates_of(node: Node, phrases: Phrases, shown: Shown) -> Iterator[str]:
+    text = dates_inside(node, phrases, shown.day) if isinstance(node, Window) and shown.day is not None else None
+    if text is not None:
+        yield text
+
+
+def _on_day(text: str, phrases: Phrases, shown: Shown) -> str:
+    assert shown.day is not None
+    return phrases.say("read_back.on_day", day=phrases.day(shown.day), text=text)
 
 
 def _limits_of(node: Node) -> Iterator[ParameterRef]:

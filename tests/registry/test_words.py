@@ -70,3 +70,17 @@ def test_reasons_of_the_example_households(registry: Registry, household: str) -
             for sentence in (answer.reason or "", *answer.checked):
                 assert defects(sentence, language) == [], f"{answer.programme}: {sentence}"
             assert (answer.reason or "").count("。") <= 2 or language == "en", answer.reason
+
+
+@pytest.mark.parametrize(("key", "told"), [
+    ("000000/child-rearing-allowance", ["もう一度知らせる: 1週前", "制度の名前を言わない"]),
+    ("000000/child-allowance", ["30日前に知らせる", "もう一度知らせる: 1週、1日前"]),
+    ("130001/consultation-child-illness", ["家庭には知らせない"]),
+])
+def test_read_back_says_how_families_are_told(registry: Registry, key: str, told: list[str]) -> None:
+    sentences = [sentence for _, sentence in full_read_back(registry.rulebook.versions[key][-1], phrases_of(registry, "ja"))]
+    section = "\n".join(sentences[sentences.index("家庭への知らせ方") + 1 :])
+    for part in told:
+        assert part in section
+    sensitive = registry.rulebook.versions[key][-1].rule.sensitive and "知らせない" not in section
+    assert ("制度の名前を言わない" in section) == sensitive

@@ -78,8 +78,14 @@ def test_amounts_say_their_cases_and_their_arithmetic():
     lines = said(SINGLE, amount=[{"when": SINGLE, "yen": {"parameter": "full"}, "per": "month"},
                                  {"yen": partial, "per": "month"}]).splitlines()
     assert "  1番目: 次に当てはまるとき、月に、「full」(48,050円)" in lines
-    assert ("  2番目: それ以外のとき、月に、「limit」(1,200,000円)と、（「full」(48,050円)から（（household.levyに「coefficient」"
-            "(0.0264029)を掛けた額）を10円単位で四捨五入した額）を引いた額）のうち、いちばん多いもの") in lines
+    place = lines.index("  2番目: それ以外のとき、月に、次のとおり計算した額")
+    assert lines[place + 1 : place + 6] == [
+        "    計算のしかた",
+        "      ① household.levyに「coefficient」(0.0264029)を掛けた額",
+        "      ② ①を10円単位で四捨五入した額",
+        "      ③ 「full」(48,050円)から②を引いた額",
+        "      受け取る額は、「limit」(1,200,000円)と、③のうち、いちばん多いもの",
+    ]
 
 
 def test_the_income_year_and_the_year_that_counts_today():
@@ -151,3 +157,40 @@ def test_every_kanji_of_the_easy_phrases_has_its_reading():
     for text in easy_phrases():
         for run in KANJI.finditer(text):
             assert re.match(r"\([ぁ-んー]+\)", text[run.end():]), f"{run.group()} in {text}"
+
+
+def test_a_short_calculation_stays_one_sentence():
+    twice = {"multiply": [{"subtract": [{"fact": "household.levy"}, 10]}, 2]}
+    assert "  月に、（household.levyから10円を引いた額）に2を掛けた額" in said(SINGLE, amount=[{"yen": twice, "per": "month"}])
+
+
+@pytest.mark.parametrize(("more", "expected", "not_said"), [
+    ({"reaches": {"left_within": "4m"}}, "住んでいる世帯と、そこを出て4か月たっていない世帯を見る", "に限る"),
+    ({}, "住んでいる世帯に限る", "そこを出て"),
+])
+def test_it_says_whether_families_who_left_are_judged(more, expected, not_said):
+    text = said(SINGLE, municipality="131121", **more)
+    assert expected in text
+    assert not_said not in text
+
+
+def test_one_of_several_grades_is_one_sentence():
+    lines = said({"fact": "child.school_grade", "in": [0, 6]}, subject="child").splitlines()
+    assert lines[1:3] == [
+        "  child.school_gradeが0、6のいずれか",
+        "    2026年11月21日には: 2020年4月2日〜2021年4月1日生まれのお子さんまたは2014年4月2日〜2015年4月1日生まれのお子さん",
+    ]
+    assert "のいずれか" not in lines[3]
+
+
+def test_what_is_assumed_while_unknown_is_said():
+    assumed = said(SINGLE, amount=[{"yen": {"paid_elsewhere": "gift", "assumed": 0}, "per": "once"}])
+    assert "「お祝い金」としてほかの市区町村から受け取った額(受け取ったかどうか分からない間は0円とみなす)" in assumed
+    assert "とみなす" not in said(SINGLE, amount=[{"yen": {"paid_elsewhere": "gift"}, "per": "once"}])
+
+
+def test_children_who_do_not_count_are_said():
+    third = {"rank": "child", "at_least": 3, "unless": {"fact": "child.supported_by_guardian", "is": True}}
+    lines = said(third, subject="child").splitlines()
+    assert lines[3:5] == ["    次に当てはまると分かっているお子さんは数えない",
+                          "      「child.supported_by_guardian」に当てはまる"]
