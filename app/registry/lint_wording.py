@@ -13,7 +13,9 @@ from app.rules.remarks import Remark, error, warning
 READING = re.compile(r"\([ぁ-んァ-ヶー・]+\)")
 """A reading after a run of kanji: 手当(てあて)."""
 ASIDE = re.compile(r"[(（][^)）]*[)）]")
-LONGEST = {"name": 45, "summary": 200, "unmodelled": 130, "documents": 90, "desk": 60, "ways": 160, "note": 130}
+LONGEST = {
+    "name": 45, "summary": 200, "unmodelled": 130, "documents": 90, "desk": 60, "ways": 160, "note": 130, "hours": 60,
+}  # fmt: skip
 """Characters of Japanese that fit where each text is shown."""
 UNFILLED = "ここに書く"
 """What `todoke registry new` writes where a person has to."""
@@ -51,6 +53,11 @@ def _languages(version: Programme) -> Iterator[Remark]:
     for position, condition in enumerate(version.unmodelled):
         if not condition.ja_easy:
             yield warning("no_ja_easy", f"unmodelled[{position}]", field="unmodelled")
+    if version.certainty == "verified":
+        for path, field, text in _application_texts(version):
+            for language in ("ja_easy", "en"):
+                if not getattr(text, language):
+                    yield error(f"no_{language}", path, field=field)
 
 
 def plain(easy: str) -> str:
@@ -79,6 +86,11 @@ def _texts(version: Programme) -> Iterator[tuple[str, str, Text]]:
     yield "summary", "summary", version.summary
     for position, condition in enumerate(version.unmodelled):
         yield f"unmodelled[{position}]", "unmodelled", condition
+    yield from _application_texts(version)
+
+
+def _application_texts(version: Programme) -> Iterator[tuple[str, str, Text]]:
+    """What a family reads about applying."""
     application = version.application
     if application is None:
         return
@@ -89,6 +101,8 @@ def _texts(version: Programme) -> Iterator[tuple[str, str, Text]]:
             yield f"application.deadlines[{position}].note", "note", deadline.note
     if application.contact is not None:
         yield "application.contact.desk", "desk", application.contact.desk
+        if application.contact.hours is not None:
+            yield "application.contact.hours", "hours", application.contact.hours
     for way in ("counter", "post"):
         text = getattr(application.how, way, None)
         if text is not None:

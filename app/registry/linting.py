@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.registry.boundary_examples import as_example, as_line, boundaries_of
-from app.registry.example_coverage import coverage_of
+from app.registry.lint_claimants import lint_claimants
+from app.registry.lint_examples import lint_examples
+from app.registry.lint_sources import lint_sources
 from app.registry.lint_wording import lint_wording
 from app.registry.loading import Registry
 from app.registry.positions import PositionedDocument, read_documents
@@ -20,12 +21,13 @@ from app.registry.programme import Programme
 from app.registry.public_bodies import is_public_body
 from app.registry.references import parameters_named_in
 from app.rules.lint import lint as lint_rule
-from app.rules.phrases import Phrases, condition
-from app.rules.remarks import Remark, warning
+from app.rules.phrases import Phrases
+from app.rules.remarks import Remark, error, warning
 
 UPKEEP = ("expired", "overdue", "parameter_ends", "no_next_check", "source_old")
 """Remarks that say nothing about a version which a later one has followed."""
 _YEAR = dt.timedelta(days=366)
+_DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, order=True)
@@ -103,13 +105,26 @@ def sentence_of(remark: Remark, registry: Registry, words: Mapping[str, Any]) ->
 def _remarks(
     registry: Registry, version: Programme, on: dt.date, phrases: Phrases, words: Mapping[str, Any]
 ) -> Iterator[Remark]:
+    yield from document_remarks(registry, version, on)
+    yield from lint_examples(registry, version, on, phrases, words)
+
+
+def document_remarks(registry: Registry, version: Programme, on: dt.date) -> Iterator[Remark]:
+    """Return what there is to say of a version without looking at its examples; an error must not be published."""
     compiled = registry.rulebook.on(version.key, version.valid.from_)
     if compiled is not None:
         yield from lint_rule(compiled, on, registry.facts, registry.parameters)
     yield from lint_wording(version, registry.facts)
+    yield from lint_claimants(version)
+    yield from lint_sources(registry, version)
     yield from _action(version)
     yield from _upkeep(version, on)
-    yield from _examples(registry, version, on, phrases, words)
+    for path in registry.spans[version.key, version.version].conflicts:
+        yield error("template_conflict", path, day=version.valid.from_)
+    versions = registry.programmes[version.key]
+    before = next((one for one in reversed(versions) if one.valid.from_ < version.valid.from_), None)
+    if before is not None and before.valid.until is not None and before.valid.until + _DAY < version.valid.from_:
+        yield warning("version_gap", "valid.from", last=before.valid.until, first=version.valid.from_)
 
 
 def _action(version: Programme) -> Iterator[Remark]:
@@ -136,29 +151,6 @@ def _upkeep(version: Programme, on: dt.date) -> Iterator[Remark]:
             yield warning("checked_in_future", path, day=source.checked_on)
         elif source.checked_on < on - _YEAR:
             yield warning("source_old", path, day=source.checked_on)
-
-
-def _examples(
-    registry: Registry, version: Programme, on: dt.date, phrases: Phrases, words: Mapping[str, Any]
-) -> Iterator[Remark]:
-    verdicts = {expected.verdict for example in version.examples for expected in example.expect.values()}
-    if not {"eligible", "ineligible"} <= verdicts:
-        yield warning("examples_one_sided", "examples")
-    unseen = [seen for seen in coverage_of(registry, version) if not (seen.true and seen.false)]
-    if not unseen:
-        return
-    found = boundaries_of(registry, version, on)
-    for seen in unseen:
-        pair = next(iter(found.of(seen.node.path)), None)
-        for shown, code, side in (
-            (seen.true, "leaf_never_true", "inside"),
-            (seen.false, "leaf_never_false", "outside"),
-        ):
-            if not shown:
-                example = words["no_example"]
-                if pair is not None:
-                    example = words["one_example"].format(example=as_line(as_example(getattr(pair, side))))
-                yield warning(code, seen.node.path, condition=condition(seen.node, phrases), example=example)
 
 
 def _parameters(registry: Registry, words: Mapping[str, Any]) -> Iterator[Finding]:

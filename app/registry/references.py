@@ -36,9 +36,15 @@ def _is_no_fact(path: str, name: str) -> bool:
 
 def parameters_named_in(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the id of every parameter that a raw programme document names."""
-    for _, key, name in _names(document):
+    for _, name in parameter_places(document):
+        yield name
+
+
+def parameter_places(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (path, id) for every parameter that a raw programme document names."""
+    for path, key, name in _names(document):
         if key == "parameter":
-            yield name
+            yield path, name
 
 
 def facts_named_in(document: Mapping[str, Any]) -> Iterator[str]:

@@ -31,8 +31,8 @@ unmodelled:
 amount: [{yen: 10000, per: once}]
 application:
   pays_from: month_after_claim
-  how: {counter: {ja: 窓口で申請します, ja-easy: 窓口(まどぐち)で 申(もう)しこみます}}
-  contact: {desk: {ja: 子育て窓口, ja-easy: 子育(こそだ)て 窓口(まどぐち)}}
+  how: {counter: {ja: 窓口で申請します, ja-easy: 窓口(まどぐち)で 申(もう)しこみます, en: At the desk}}
+  contact: {desk: {ja: 子育て窓口, ja-easy: 子育(こそだ)て 窓口(まどぐち), en: Family desk}}
 notify: {lead: 0d}
 examples:
   - {household: {municipality: "131211", guardians: [], children: [{id: c, birth_date: 2025-05-01}]}, on: 2026-11-21, expect: {"child:c": {verdict: eligible}}}
@@ -43,6 +43,7 @@ next_check_on: 2027-04-01
 FACTS = """
 child.birth_date: {type: date, label: {ja: お子さんの生年月日}}
 household.public_assistance: {type: bool, label: {ja: 生活保護を受けている}}
+guardian.insured: {type: bool, label: {ja: 保険に入っている}}
 """
 TOWNS = """
 municipalities:
@@ -77,11 +78,20 @@ def test_a_sound_programme_has_no_remarks(folder: Path) -> None:
 CASES = {
     "no_ja_easy": [(", ja-easy: 出産祝(しゅっさんいわ)い金(きん)（赤(あか)ちゃんの お金(かね)）", "", "name"),
                    (", ja-easy: 3歳(さい)までの 子(こ)どもに 出(で)ます。", "", "summary"),
-                   (", ja-easy: 子(こ)どもと 住(す)んで いること", "", "unmodelled[0]")],
-    "no_en": [(", en: Birth gift", "", "name")],
+                   (", ja-easy: 子(こ)どもと 住(す)んで いること", "", "unmodelled[0]"),
+                   (", ja-easy: 窓口(まどぐち)で 申(もう)しこみます", "", "application.how.counter")],
+    "no_en": [(", en: Birth gift", "", "name"), (", en: Family desk", "", "application.contact.desk"),
+              ("  pays_from: month_after_claim", "  documents: [{ja: 通帳, ja-easy: 通帳(つうちょう)}]", "application.documents[0]"),
+              ("  pays_from: month_after_claim", "  deadlines: [{occasion: last, each_year: 03-31, note: 年度の終わりまで}]",
+               "application.deadlines[0].note")],
+    "claimant_contradicts": [("ja: 子どもと同居していること,",
+                              "ja: 働いていること, contradicted_by: {fact: guardian.insured, is: false},",
+                              "unmodelled[0].contradicted_by")],
+    "eligible_without_amount": [("amount: [{yen: 10000, per: once}]",
+                                 "amount: [{when: {within: child.birth_date, until: 1y}, yen: 10000, per: once}]", "amount")],
     "easy_name_drops_name": [("出産祝(しゅっさんいわ)い金(きん)（赤(あか)ちゃんの お金(かね)）", "赤(あか)ちゃんの お金(かね)", "name.ja-easy")],
-    "no_action": [("  how: {counter: {ja: 窓口で申請します, ja-easy: 窓口(まどぐち)で 申(もう)しこみます}}\n", "", "application.how")],
-    "no_contact": [("  contact: {desk: {ja: 子育て窓口, ja-easy: 子育(こそだ)て 窓口(まどぐち)}}\n", "", "application.contact")],
+    "no_action": [("  how: {counter: {ja: 窓口で申請します, ja-easy: 窓口(まどぐち)で 申(もう)しこみます, en: At the desk}}\n", "", "application.how")],
+    "no_contact": [("  contact: {desk: {ja: 子育て窓口, ja-easy: 子育(こそだ)て 窓口(まどぐち), en: Family desk}}\n", "", "application.contact")],
     "no_notify": [("notify: {lead: 0d}\n", "", "notify")],
     "no_amount": [("amount: [{yen: 10000, per: once}]\n", "", "amount")],
     "no_next_check": [("next_check_on: 2027-04-01\n", "", "")],
@@ -102,6 +112,14 @@ CASES = {
     "expired": [("valid: {from: 2025-04-01}", "valid: {from: 2025-04-01, until: 2026-11-20}", "valid.until")],
 }  # fmt: skip
 NEAR = {
+    "claimant_contradicts": (
+        "ja: 子どもと同居していること,",
+        "ja: 働いていること, contradicted_by: {every: guardian, where: {fact: guardian.insured, is: false}},"),
+    "eligible_without_amount": (
+        "unmodelled:\n  - {ja: 子どもと同居していること, ja-easy: 子(こ)どもと 住(す)んで いること, reason: ふつうは満たすため}\n"
+        "amount: [{yen: 10000, per: once}]",
+        "unmodelled:\n  - {ja: 1歳からの額は窓口で確かめること, ja-easy: 窓口(まどぐち)で 聞(き)いて ください, reason: 読めないため}\n"
+        "amount: [{when: {within: child.birth_date, until: 1y}, yen: 10000, per: once}]"),
     "easy_name_drops_name": ("出産祝(しゅっさんいわ)い金(きん)（", "世田谷区(せたがやく)の 出産祝(しゅっさんいわ)い金(きん)（"),
     "no_notify": ("kind: cash", "kind: consultation"),
     "no_amount": ("amount: [{yen: 10000, per: once}]\n", "amount: [{yen: 1, per: month}]\n"),
@@ -187,6 +205,61 @@ def test_a_parameter_that_nobody_uses_and_nobody_can_read(folder: Path) -> None:
                      ("no_en", "parameters/gift.yaml", 2)}
     used = findings(folder, "yen: 10000", "yen: {parameter: gift}")
     assert "unused_parameter" not in {one.code for one in used}
+
+
+def test_a_figure_read_on_a_private_page_only(folder: Path) -> None:
+    period = {"valid_from": "2025-04-01", "value": 5, "source": {
+        "url": "https://parents.example/gift", "title": "記事", "checked_on": "2026-07-01"}}
+    before = {**period, "valid_from": "2024-04-01", "valid_until": "2025-03-31"}
+    official = {**period, "source": {**period["source"], "url": "https://www.city.adachi.example/gift"}}
+    path = folder / "parameters" / "gift.yaml"
+
+    def named(*periods) -> list:
+        path.write_text(yaml.safe_dump({"id": "gift", "label": {"ja": "祝い金の額"}, "periods": list(periods)}), "utf-8")
+        found = findings(folder, "yen: 10000", "yen: {parameter: gift}")
+        return [one for one in found if one.code == "parameter_without_official_source"]
+
+    (one,) = named(period)
+    assert (one.path, one.level) == ("amount[0].yen.parameter", "warning")
+    assert "出産祝い金" in one.sentence and "祝い金の額" in one.sentence
+    assert named(official) == []
+    assert named(before, official) == [], "what the version never uses"
+
+
+def test_what_families_and_officers_must_not_miss_is_an_error(folder: Path) -> None:
+    def levels(*change: str) -> dict[str, str]:
+        return {one.code: one.level for one in findings(folder, *change)}
+
+    assert levels(", en: Family desk", "")["no_en"] == "error"
+    assert levels("birth_date: 2020-05-01", "birth_date: 2025-06-01")["leaf_never_false"] == "error"
+    draft = ("certainty: verified", "certainty: draft\ndraft_reason: 区のページを読む")
+    path = folder / "programmes" / "131211-adachi" / "birth-gift.yaml"
+    text = SOUND.replace(*draft).replace(", en: Family desk", "").replace("birth_date: 2020-05-01", "birth_date: 2025-06-01")
+    path.write_text(text, encoding="utf-8")
+    registry = load_registry(folder)
+    found = {one.code: one.level for one in lint(registry, ON, phrases_of(registry, "ja"), words_of("lint"))}
+    assert "no_en" not in found and found["leaf_never_false"] == "warning"
+
+
+def test_where_a_person_decides_undetermined_is_the_better_side(folder: Path) -> None:
+    within, judged = "criteria: {within: child.birth_date, from: 0d, until: 3y}", (
+        "criteria: {all: [{within: child.birth_date, from: 0d, until: 3y}, {judgement: 困っていること}]}")
+    path = folder / "programmes" / "131211-adachi" / "birth-gift.yaml"
+    codes = {}
+    for criteria in (within, judged):
+        text = SOUND.replace(within, criteria).replace("{verdict: eligible}", "{verdict: undetermined}")
+        path.write_text(text, encoding="utf-8")
+        registry = load_registry(folder)
+        codes[criteria] = {one.code for one in lint(registry, ON, phrases_of(registry, "ja"), words_of("lint"))}
+    assert "examples_one_sided" in codes[within]
+    assert "examples_one_sided" not in codes[judged]
+
+
+def test_days_that_cover_the_whole_version_have_no_other_side(folder: Path) -> None:
+    within = "criteria: {within: child.birth_date, from: 0d, until: 3y}"
+    season = "criteria: {all: [{within: child.birth_date, from: 0d, until: 3y}, {on: {from: %s}}]}"
+    assert "leaf_never_false" not in {one.code for one in findings(folder, within, season % "2025-04-01")}
+    assert "leaf_never_false" in {one.code for one in findings(folder, within, season % "2025-04-02")}
 
 
 def test_an_example_that_would_show_the_side_can_be_pasted(folder: Path) -> None:
