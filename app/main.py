@@ -12,6 +12,7 @@ import app.partners.tables
 import app.registry.tables  # noqa: F401
 from app.faces import opendata, parent, partner, staff
 from app.web import assets, demo, problems, static_files
+from app.web.head_requests import HeadRequests
 from app.web.security import SecurityHeaders
 
 
@@ -23,9 +24,10 @@ def create_app() -> FastAPI:
     """
     assets.require_assets()
     app = FastAPI(title="Todoke", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(HeadRequests, below=("/open", "/help"))
     app.add_middleware(SecurityHeaders)
     problems.install(app)
     static_files.install(app)
-    for router in (demo.router, *parent.routers, *staff.routers, *partner.routers, *opendata.routers):
+    for router in (demo.router, *opendata.routers, *parent.routers, *staff.routers, *partner.routers):
         app.include_router(router)
     return app

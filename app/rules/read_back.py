@@ -44,6 +44,12 @@ def full_read_back(rule: CompiledRule, phrases: Phrases, on: dt.date | None = No
     ]
 
 
+def amounts_and_dates_read_back(rule: CompiledRule, phrases: Phrases, on: dt.date | None = None) -> list[Line]:
+    """(depth, sentence) of how much, through whom, until when: what families ask first."""
+    shown = Shown(_within_validity(rule, on))
+    return [*amounts_read_back(rule, phrases, shown), *application_read_back(rule, phrases, shown)]
+
+
 def as_text(lines: list[Line]) -> str:
     """Sentences as indented text."""
     return "\n".join(f"{'  ' * depth}{sentence}" for depth, sentence in lines)

@@ -6,12 +6,13 @@ extends a file of `templates/layouts`; a fragment (for htmx) extends nothing.
 
 import datetime as dt
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -74,7 +75,7 @@ def environment(directory: Path) -> Environment:
     )
     made.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
     made.globals.update(asset=asset, phrase=phrase)
-    made.filters.update(japanese_date=japanese_date, short_date=short_date, yen=yen)
+    made.filters.update(japanese_date=japanese_date, short_date=short_date, yen=yen, with_readings=with_readings)
     return made
 
 
@@ -100,6 +101,15 @@ def short_date(day: dt.date | str) -> str:
 def yen(amount: int) -> str:
     """15000 → 15,000円."""
     return f"{amount:,}円"
+
+
+def with_readings(text: str) -> Markup:
+    """育(そだ)てる → the reading above its 漢字, where a browser can show it there."""
+    with_ruby = _READING.sub(r"<ruby>\1<rp>(</rp><rt>\2</rt><rp>)</rp></ruby>", str(escape(text)))
+    return Markup(with_ruby)  # noqa: S704 - escaped before the readings were marked
+
+
+_READING = re.compile(r"([\u4e00-\u9fff々〆ヶ0-9０-９]+)\(([\u3041-\u309fー]+)\)")
 
 
 def _finished(request: Request, response: Response) -> Response:

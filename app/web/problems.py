@@ -31,6 +31,7 @@ STATUS: dict[type[TodokeError], int] = {
     Misconfigured: 500,
 }
 _KNOWN = frozenset({400, 403, 404, 405, 409, 413, 422, 429, 500})
+_SHOWN = 80
 _log = structlog.get_logger()
 
 
@@ -67,7 +68,8 @@ def problem(request: Request, status: int, slug: str, detail: str, **more: objec
     """Return the answer to an error in the form that this caller reads."""
     if wants_json(request):
         body = {"type": f"urn:todoke:problem:{slug}", "title": slug, "status": status, "detail": detail, **more}
-        return JSONResponse(body, status_code=status, media_type="application/problem+json")
+        headers = {"Access-Control-Allow-Origin": "*"} if request.url.path.startswith("/open/") else None
+        return JSONResponse(body, status_code=status, media_type="application/problem+json", headers=headers)
     shown = status if status in _KNOWN else 400 if status < 500 else 500
     template = "errors/fragment.html" if is_fragment_request(request) else "errors/page.html"
     return page(request, template, status=status, code=shown, my_number=slug == HoldsMyNumber.slug)
@@ -115,7 +117,10 @@ def _too_many(request: Request, error: Exception) -> Response:
 
 def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [{"at": ".".join(map(str, one["loc"])), "expected": one["msg"]} for one in error.errors()]
+    errors = [
+        {"at": ".".join(map(str, one["loc"])), "found": str(one.get("input"))[:_SHOWN], "expected": one["msg"]}
+        for one in error.errors()
+    ]
     return problem(request, 422, "invalid-input", "the request does not have the expected shape", errors=errors)
 
 

@@ -5,8 +5,9 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given
 from schemathesis import GenerationMode
-from schemathesis.checks import load_all_checks
+from schemathesis.checks import load_all_checks, positive_data_acceptance
 
+from app.faces.opendata import answering
 from app.main import create_app
 from app.platform import clock
 
@@ -20,6 +21,7 @@ KNOWN = {"municipality": "000000", "programme": "child-allowance", "day": "2026-
 @pytest.fixture
 def schema(published_registry):
     clock.shift_to(clock.at_japan_time(clock.today().replace(day=25), 10))
+    answering.made_for_one_address._tries.clear()
     return schemathesis.openapi.from_asgi("/open/v1/openapi.json", create_app())
 
 
@@ -41,7 +43,8 @@ def test_every_answer_is_one_that_the_document_promises(schema, name, mode):
     def call(case, real):
         if real and mode is GenerationMode.POSITIVE:
             case.path_parameters = {part: KNOWN[part] for part in case.path_parameters or {}}
-        response = case.call_and_validate()
+        # A schema cannot say which check digit a municipality's code must have.
+        response = case.call_and_validate(excluded_checks=[positive_data_acceptance])
         seen.add(response.status_code)
         assert response.status_code < 500
 

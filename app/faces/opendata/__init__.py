@@ -8,12 +8,13 @@ To add a shape, write it in `app.registry.formats` and add a line to `contents.S
 
 from fastapi import APIRouter
 
-from app.faces.opendata import change_api, openapi, pages, programme_api, vocabulary_api
+from app.faces.opendata import change_api, index_api, openapi, pages, programme_api, vocabulary_api
 
 routers: tuple[APIRouter, ...] = (
     programme_api.router,
     vocabulary_api.router,
     change_api.router,
     openapi.router,
+    index_api.router,
     pages.router,
 )

@@ -55,7 +55,7 @@ def feed(request: Request) -> Response:
     """Return the latest changes as an Atom feed."""
     with app_session() as session:
         now = published_now(session)
-        latest = latest_changes(session, _FEED_LENGTH)
+        latest = [one for one in latest_changes(session, _FEED_LENGTH) if not _is_invented(now.registry, one)]
     entries = [_feed_entry(now.registry, one) for one in latest]
     updated = max((entry["at"] for entry in entries), default=_NEVER)
     written = render(
@@ -90,7 +90,7 @@ def dump(
     with app_session() as session:
         first = _first_day(session)
         if first is None or not first <= day <= clock.today():
-            raise NotFound(f"found no dump of {day}; expected a day from {first} to {clock.today()}")
+            raise NotFound(f"found no dump of {day}; {_dumps_in_words(first)}")
         known_at = clock.at_japan_time(day, 0)
         then = published(session, known_at=known_at)
 
@@ -98,6 +98,12 @@ def dump(
         return gzip.compress(b"".join(dump_lines(then.registry, known_at)), mtime=0)
 
     return conditional(request, then, "application/gzip", body)
+
+
+def _dumps_in_words(first: dt.date | None) -> str:
+    if first is None or first > clock.today():
+        return f"the first one is of {first or 'the day after the first publication'}"
+    return f"expected a day from {first} to {clock.today()}"
 
 
 def _first_day(session: Session) -> dt.date | None:
@@ -126,6 +132,11 @@ def _feed_entry(registry: Registry, change: RegistryChange) -> dict[str, str]:
         "at": change.at.isoformat(),
         "page": page_address(change.programme_key) if change.programme_key else api_address("parameters"),
     }
+
+
+def _is_invented(registry: Registry, change: RegistryChange) -> bool:
+    home = registry.municipalities.get((change.programme_key or "").split("/", maxsplit=1)[0])
+    return home is not None and home.fictional
 
 
 def _name(registry: Registry, change: RegistryChange) -> str:

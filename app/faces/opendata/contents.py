@@ -17,7 +17,7 @@ from app.registry.loading import Registry
 from app.registry.programme import Programme
 from app.rules.municipality_code import covers
 from app.rules.phrases import Phrases
-from app.rules.read_back import full_read_back, read_back
+from app.rules.read_back import amounts_and_dates_read_back, full_read_back, read_back
 
 LICENCE = "CC-BY-4.0"
 LANGUAGES = ("ja", "ja-easy", "en")
@@ -42,8 +42,12 @@ class Selection:
         return kind and self.certainty in (version.certainty, "all") and self._here(registry, version)
 
     def _here(self, registry: Registry, version: Programme) -> bool:
-        town = self.municipality
-        return town is None or (covers(version.municipality, town) and registry.replaced_in(version.key, town, self.on) is None)
+        town, home = self.municipality, registry.municipalities.get(version.municipality)
+        if home is not None and home.fictional and version.municipality != town:
+            return False
+        return town is None or (
+            covers(version.municipality, town) and registry.replaced_in(version.key, town, self.on) is None
+        )
 
 
 def page_address(key: str) -> str:
@@ -78,6 +82,13 @@ def in_words(registry: Registry, version: Programme, language: str, on: dt.date)
     return _sentences(full_read_back, registry, version, language, on)
 
 
+def amounts_and_dates_in_words(
+    registry: Registry, version: Programme, language: str, on: dt.date
+) -> list[dict[str, Any]]:
+    """Return how much and until when as sentences with their depth, with the dates and figures of a day."""
+    return _sentences(amounts_and_dates_read_back, registry, version, language, on)
+
+
 def conditions_in_words(registry: Registry, version: Programme, language: str, on: dt.date) -> list[dict[str, Any]]:
     """Return who can have it as sentences with their depth, with the dates and figures of a day."""
     return _sentences(read_back, registry, version, language, on)
@@ -109,12 +120,17 @@ def as_csv(registry: Registry, versions: Sequence[Programme], _on: dt.date) -> b
 
 def as_cpsv_ap(registry: Registry, versions: Sequence[Programme], _on: dt.date) -> bytes:
     """Return versions as a CPSV-AP graph."""
-    return orjson.dumps(cpsv_ap.graph(versions, registry, settings().public_url.rstrip("/")))
+    return orjson.dumps(cpsv_ap.graph(versions, registry, _linked_from()))
 
 
 def as_schema_org(registry: Registry, versions: Sequence[Programme], _on: dt.date) -> bytes:
     """Return versions as schema.org GovernmentService."""
-    return orjson.dumps(schema_org.graph(versions, registry, settings().public_url.rstrip("/")))
+    return orjson.dumps(schema_org.graph(versions, registry, _linked_from()))
+
+
+def _linked_from() -> str:
+    """Return what the addresses inside linked data begin with; each of them leads to a page or to the API."""
+    return f"{settings().public_url.rstrip('/')}/open"
 
 
 def as_official(registry: Registry, versions: Sequence[Programme], _on: dt.date) -> bytes:

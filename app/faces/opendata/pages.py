@@ -8,7 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.faces.opendata.answering import conditional
-from app.faces.opendata.contents import SHAPES, Selection, conditions_in_words, in_words, page_address
+from app.faces.opendata.contents import (
+    SHAPES,
+    Selection,
+    amounts_and_dates_in_words,
+    conditions_in_words,
+    in_words,
+    page_address,
+)
 from app.faces.opendata.programme_api import version_of
 from app.faces.opendata.views import PREFIX
 from app.platform import clock
@@ -38,6 +45,7 @@ def programmes(request: Request, municipality: str = "", kind: str = "") -> Resp
         count=len(found),
         municipalities=sorted(registry.municipalities.where_people_live(), key=lambda one: one.code),
         chosen=chosen,
+        unknown=municipality if municipality and chosen is None else "",
         kind=kind,
         kinds=phrases("phrases/open")["kind"],
         words=phrases("phrases/open"),
@@ -57,7 +65,7 @@ def programme(request: Request, municipality: str, programme: str) -> Response:
         **_shown(registry, version),
         everything=in_words(registry, version, "ja", clock.today()),
         versions=tuple(reversed(registry.programmes[version.key])),
-        replacing=[key for key, others in registry.programmes.items() if others[-1].based_on == version.key],
+        replacing=[others[-1] for others in registry.programmes.values() if others[-1].based_on == version.key],
         shapes=tuple(SHAPES),
         api=f"{PREFIX}/programmes/{version.key}",
     )
@@ -97,6 +105,7 @@ def _shown(registry: Registry, version: Programme) -> dict[str, object]:
     return {
         "version": version,
         "conditions": conditions_in_words(registry, version, "ja", clock.today()),
+        "amounts_and_dates": amounts_and_dates_in_words(registry, version, "ja", clock.today()),
         "area": home.name if home else version.municipality,
         "kind": words["kind"][version.kind],
         "words": words,

@@ -59,7 +59,7 @@ def list_programmes(
     asked = Selection(on or clock.today(), municipality, kind, certainty)
     published = _published()
     versions = asked.versions(published.registry)
-    return _written(request, published, versions, asked.on, written)
+    return _written(request, published, versions, asked, written)
 
 
 @router.get("/programmes/{municipality}/{programme}", operation_id="show_programme", responses=_SHAPES | PROBLEMS)
@@ -73,7 +73,7 @@ def show_programme(
     """Show one programme in the version in force on a day; without a day, the latest where none is in force today."""
     published = _published()
     version = version_of(published.registry, f"{municipality}/{programme}", on)
-    return _written(request, published, [version], on or clock.today(), written)
+    return _written(request, published, [version], Selection(on or clock.today()), written)
 
 
 def version_of(registry: Registry, key: str, on: dt.date | None) -> Programme:
@@ -92,9 +92,18 @@ def version_of(registry: Registry, key: str, on: dt.date | None) -> Programme:
     return registry.programmes[key][-1]
 
 
-def _written(request: Request, published: Published, versions: list[Programme], on: dt.date, written: str) -> Response:
+def _written(
+    request: Request, published: Published, versions: list[Programme], asked: Selection, written: str
+) -> Response:
     shape = SHAPES[written]
-    return conditional(request, published, shape.media_type, lambda: shape.write(published.registry, versions, on))
+    return conditional(
+        request,
+        published,
+        shape.media_type,
+        lambda: shape.write(published.registry, versions, asked.on),
+        asked,
+        written,
+    )
 
 
 def _published() -> Published:

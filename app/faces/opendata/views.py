@@ -2,17 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.registry.municipalities import Municipality as MunicipalityDocument
 from app.rules.facts import Fact
+from app.rules.municipality_code import read_municipality_code
 from app.rules.parameters import Parameter
 from app.web.problems import promised_problem
 
 PREFIX = "/open/v1"
 
 Municipality = Annotated[
-    str, Field(pattern=r"^[0-9]{6}$", description="Six-digit code; 000000 is the nation.", examples=["131121"])
+    str,
+    Field(pattern=r"^[0-9]{6}$", description="Six-digit code; 000000 is the nation.", examples=["131121"]),
+    AfterValidator(read_municipality_code),
 ]
 ProgrammeId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", examples=["child-allowance"])]
 
@@ -113,4 +116,5 @@ class DumpsView(Headed):
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: promised_problem("There is no such thing."),
     422: promised_problem("The request does not have the expected shape."),
+    429: promised_problem("Too many answers had to be made for this address; wait as long as Retry-After says."),
 }

@@ -13,10 +13,12 @@ from jsonschema import Draft202012Validator
 from rdflib import Graph
 
 import app.main
+from app.faces.opendata import answering
 from app.platform import clock
 from app.platform.database import owner_session
 from app.registry.versions import publish
 from app.web import assets
+from app.web.rate_limits import RateLimit
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 DAY = dt.date(2026, 11, 24)
@@ -25,6 +27,7 @@ DAY = dt.date(2026, 11, 24)
 @pytest.fixture
 def client(published_registry) -> TestClient:
     assets.copy_assets()
+    answering.made_for_one_address._tries.clear()
     return TestClient(app.main.create_app())
 
 
@@ -42,7 +45,7 @@ def publish_again(published_registry):
         registry = replace(
             published_registry,
             programmes={**published_registry.programmes, key: (*published_registry.programmes[key][:-1], changed)},
-            documents={**published_registry.documents, (key, version.version): document},
+            written={**published_registry.written, (key, version.version): document},
         )
         with owner_session() as session:
             publish(session, registry, clock.now())
@@ -58,7 +61,9 @@ def test_programmes_are_the_published_ones_with_their_words(client, published_re
     verified = {
         key
         for key, versions in published_registry.programmes.items()
-        if (version := published_registry.version_on(key, DAY)) and version.certainty == "verified"
+        if (version := published_registry.version_on(key, DAY))
+        and version.certainty == "verified"
+        and not published_registry.municipalities[version.municipality].fictional
     }
     assert {one["key"] for one in answer["programmes"]} == verified
     allowance = next(one for one in answer["programmes"] if one["key"] == "000000/child-allowance")
@@ -114,6 +119,49 @@ def test_what_has_not_changed_is_not_sent_again(client, publish_again):
     assert "児童手当(改)" in changed.text
 
 
+def test_what_is_asked_for_differently_is_the_same_answer_and_packed_where_it_is_taken(client):
+    plain = client.get("/open/v1/programmes", headers={"Accept-Encoding": "identity"})
+    packed = client.get("/open/v1/programmes?unknown=1")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.json() == plain.json()
+    assert packed.headers["etag"] == client.get("/open/v1/programmes").headers["etag"] != plain.headers["etag"]
+    assert client.head("/open/v1/programmes").headers["etag"] == packed.headers["etag"]
+    assert client.head("/open").status_code == 200
+    assert client.head("/open").content == b""
+
+
+def test_making_answers_is_limited_and_handing_out_kept_ones_is_not(client, monkeypatch):
+    monkeypatch.setattr(answering, "made_for_one_address", RateLimit(2, 60))
+    answering._kept.clear()
+    assert [client.get(f"/open/v1/programmes?on=2026-11-{day}").status_code for day in (20, 21, 22)] == [200, 200, 429]
+    assert {client.get("/open/v1/programmes?on=2026-11-20").status_code for _ in range(5)} == {200}
+
+
+def test_a_wrong_code_is_refused_and_an_invented_town_is_left_out(client):
+    refused = client.get("/open/v1/programmes?municipality=131122")
+    assert refused.status_code == 422
+    assert refused.headers["access-control-allow-origin"] == "*"
+    assert (refused.json()["errors"][0]["found"], "131121" in refused.text) == ("131122", True)
+    assert "登録されていません" in client.get("/open?municipality=131122").text
+    assert "139904/" not in client.get("/open/v1/programmes?certainty=all").text
+    assert "139904/" in client.get("/open/v1/programmes?municipality=139904").text
+    assert "みはらし" not in client.get("/open/v1/changes.atom").text
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:rdflib")
+def test_the_way_in_and_the_addresses_of_linked_data_lead_somewhere(client):
+    index = client.get("/open/v1").json()
+    for name in ("programmes", "changes", "openapi.json"):
+        assert client.get(index[name].removeprefix("http://localhost:8000")).status_code == 200
+    assert client.get("/open/programmes").url.path == "/open"
+    graph = Graph().parse(
+        data=client.get("/open/v1/programmes/131121/birth-cost-grant?format=schema-org").text, format="json-ld"
+    )
+    ours = {str(one) for one in graph.all_nodes() if str(one).startswith("http://localhost:8000/")}
+    assert ours
+    assert {client.get(address.removeprefix("http://localhost:8000")).status_code for address in ours} == {200}
+
+
 def test_changes_since_a_cursor(client, publish_again):
     seen, cursor = [], None
     while True:
@@ -142,7 +190,8 @@ def test_the_feed_is_atom(client):
 
 def test_a_days_dump_is_what_was_known_when_it_began_and_stays(client, publish_again):
     assert client.get("/open/v1/dumps").json()["latest"] is None
-    assert client.get(f"/open/v1/dumps/{DAY}.jsonl.gz").status_code == 404
+    refused = client.get(f"/open/v1/dumps/{DAY}.jsonl.gz")
+    assert (refused.status_code, "the first one is of 2026-11-25" in refused.json()["detail"]) == (404, True)
     tomorrow = DAY + dt.timedelta(days=1)
     clock.shift_to(clock.at_japan_time(tomorrow, 9))
     address = client.get("/open/v1/dumps").json()["latest"]["address"]
