@@ -30,6 +30,7 @@ check: setup ## lint, types, import contracts
 
 bench: setup ## figures with their references, as JSON lines
 	@$(BIN)/python -m tests.bench.evaluate
+	@$(BIN)/python -m tests.bench.answers
 	@$(BIN)/python -m tests.bench.delivery
 
 lock: .venv/.ready ## write the lock files anew from pyproject.toml and package.json

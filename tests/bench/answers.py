@@ -2,9 +2,10 @@
 
     python -m tests.bench.answers [households]
 
-Prints one JSON line for each: `todoke check` on JSON lines, one household with every explanation, the impact of one
-programme taken away (beside one plain evaluation of it, counts compared), timelines (beside plain evaluations of
-every day, extrapolated from one).
+Prints one JSON line for each: `todoke check` on JSON lines (beside reading the same lines and writing as many bytes),
+one household with every explanation, the impact of one limit that is edited (beside the programme by hand in numpy
+before and after, counts compared), timelines (beside plain evaluations: as many as there are days on which something
+changes for a household, and one).
 """
 
 import argparse
@@ -31,10 +32,13 @@ from app.rules.impact import impact
 from app.rules.inquiry import answers_on
 from app.rules.population import Population
 from app.rules.timeline import timeline
+from tests.bench.evaluate import limits
+from tests.bench.reference import Households, tokyo
+from tests.bench.reference.asked import YES, Asked, both
 
 ON = dt.date(2026, 11, 24)
 REGISTRY_DATA = Path(__file__).parents[2] / "registry_data"
-EDITED = "131121/birth-cost-grant"
+EDITED, LOWERED = "130001/exam-challenge-loan", 3_000_000
 
 
 def best(work, runs=5):
@@ -47,30 +51,51 @@ def best(work, runs=5):
     return quickest, result
 
 
+COPY = """
+import sys, orjson
+size, out = int(sys.argv[2]), sys.stdout.buffer
+with open(sys.argv[1], "rb") as lines:
+    for line in lines:
+        orjson.loads(line)
+        out.write(bytes(size))
+"""
+
+
 def check(documents):
-    """`todoke check` on JSON lines, in its own process with its two workers."""
+    """`todoke check` on JSON lines, in its own process with its two workers, beside a process that only copies."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "households.jsonl"
         path.write_bytes(b"".join(orjson.dumps(document) + b"\n" for document in documents))
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        start = time.perf_counter()
-        command = [sys.executable, "-m", "app.cli", "check", str(path), "--on", str(ON), "--json"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            size, lines = 0, 0
-            while part := process.stdout.read(1 << 20):
-                size, lines = size + len(part), lines + part.count(b"\n")
-        wall = time.perf_counter() - start
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert (process.returncode, lines) == (0, len(documents))
+        told = printed([sys.executable, "-m", "app.cli", "check", str(path), "--on", str(ON), "--json"])
+        assert told["lines"] == len(documents)
+        copied = printed([sys.executable, "-c", COPY, str(path), str(told["size"] // len(documents))])
     return {
         "bench": "check",
-        "households": lines,
-        "seconds": round(wall, 1),
-        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
-        "peak_mib_of_one_process": round(after.ru_maxrss / 1024),
-        "output_mb": round(size / 1e6),
+        "households": len(documents),
+        "seconds": round(told["wall"], 1),
+        "cpu_seconds": round(told["cpu"], 1),
+        "cpu_ms_of_one_household": round(told["cpu"] / len(documents) * 1e3, 3),
+        "reference_cpu_seconds": round(copied["cpu"], 1),
+        "ratio": round(told["cpu"] / copied["cpu"], 1),
+        "peak_mib_of_one_process": told["peak"],
+        "output_mb": round(told["size"] / 1e6),
         "load_before": round(os.getloadavg()[0], 1),
     }
+
+
+def printed(command):
+    """What a command prints and takes, with its children: lines, bytes, seconds, seconds of processors, peak in MiB."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        size, lines = 0, 0
+        while part := process.stdout.read(1 << 20):
+            size, lines = size + len(part), lines + part.count(b"\n")
+    wall = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert process.returncode == 0
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"lines": lines, "size": size, "wall": wall, "cpu": cpu, "peak": round(after.ru_maxrss / 1024)}
 
 
 def one_household(registry, document):
@@ -98,47 +123,67 @@ def one_household(registry, document):
     }
 
 
-def edited(registry, population):
-    """One programme is taken away, beside a plain evaluation of it: everybody loses it who had it."""
+def edited(registry, population, documents):
+    """One limit is lowered, beside the programme by hand with either limit: the same families gain and lose."""
     before = registry.rulebook
-    rules = [rule for rule in registry.versions if rule.key != EDITED]
-    after = Rulebook.compile(rules, registry.facts, registry.parameters)
+    rules = [lowered(rule) if rule.key == EDITED else rule for rule in registry.versions]
+    after = Rulebook.compile(rules, registry.facts, registry.parameters, registry.replacements)
     seconds, found = best(lambda: impact(before, after, EDITED, population, ON))
-    rule = before.on(EDITED, ON)
+    households, tables = Households(documents, ON), limits(registry.parameters, ON)
+
+    def entitled(deposits):
+        asked = Asked(households, ON, {**tables, "exam-challenge-deposits-limit": deposits})
+        return both(tokyo.money(asked)[EDITED.split("/")[1]], asked.child_in_tokyo) == YES
 
     def by_hand():
-        return int((evaluate(before, population, ON, [EDITED])[EDITED] == 2).sum())
+        old, new = entitled(tables["exam-challenge-deposits-limit"]), entitled(LOWERED)
+        return int((new & ~old).sum()), int((old & ~new).sum())
 
-    reference, lost = best(by_hand)
-    assert rule is not None
-    assert len(found.loses) == lost
+    reference, (gains, loses) = best(by_hand)
+    assert (len(found.gains), len(found.loses)) == (gains, loses)
+    assert loses
     return {
         "bench": "impact",
         "households": population.size,
         "ms": round(seconds * 1e3, 1),
         "reference_ms": round(reference * 1e3, 1),
-        "loses": lost,
-        "yen": found.yen,
+        "ratio": round(seconds / reference, 2),
+        "gains": gains,
+        "loses": loses,
     }
 
 
+def lowered(rule):
+    """The programme with a number of yen in the place of the limit of deposits."""
+    tests = [
+        one.model_copy(update={"at_most": LOWERED}) if getattr(one, "fact", "") == "household.deposits" else one
+        for one in rule.criteria.all
+    ]
+    return rule.model_copy(update={"criteria": rule.criteria.model_copy(update={"all": tuple(tests)})})
+
+
 def timelines(registry, population):
-    """All programmes over twenty-five months, beside one plain evaluation for each day on which a period begins."""
+    """All programmes over twenty-five months, beside plain evaluations on the days on which something changes."""
     last = ON.replace(year=ON.year + 2, month=12)
     seconds, found = best(lambda: timeline(registry.rulebook, population, ON, last), 1)
-    per_row = max(float(np.bincount(periods.row).mean()) for periods in found.values() if len(periods))
     plain, _ = best(lambda: evaluate(registry.rulebook, population, ON), 3)
-    days = number_of(last) - number_of(ON) + 1
+    changes = [
+        periods.households(population)[later] * 2**32 + periods.first[later]
+        for periods in found.values()
+        for later in [periods.first > number_of(ON)]
+    ]
+    edges = len(np.unique(np.concatenate(changes))) / population.size
+    reference = plain * (edges + 1)
     return {
         "bench": "timelines",
         "households": population.size,
         "programmes": len(found),
         "seconds": round(seconds, 2),
         "periods": sum(map(len, found.values())),
-        "most_periods_a_row": round(per_row, 2),
-        "reference_day_by_day_seconds": round(plain * days, 1),
+        "days_of_change": round(edges, 2),
         "one_day_seconds": round(plain, 3),
-        "times_one_day": round(seconds / plain, 1),
+        "reference_seconds": round(reference, 2),
+        "ratio": round(seconds / reference, 2),
     }
 
 
@@ -151,7 +196,7 @@ def main():
     print(json.dumps(check(documents)), flush=True)
     print(json.dumps(one_household(registry, documents[0])), flush=True)
     population = Population.from_documents(documents, registry.facts)
-    print(json.dumps(edited(registry, population)), flush=True)
+    print(json.dumps(edited(registry, population, documents)), flush=True)
     print(json.dumps(timelines(registry, population)), flush=True)
 
 
