@@ -40,7 +40,7 @@ class Actor:
         if self.kind == "household":
             return Context(municipality=self.municipality_code, household=self.household_id)
         if self.kind == "staff":
-            return Context(municipality=self.municipality_code)
+            return Context(municipality=self.municipality_code, staff=self.staff_id)
         return Context(partner=self.partner_id)
 
     @property

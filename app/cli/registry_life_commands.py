@@ -41,6 +41,7 @@ def add_to(registry: typer.Typer, main: typer.Typer) -> None:
         ("decide", decide_upkeep),
         ("drafts", list_drafts),
         ("draft", save),
+        ("adopt", adopt),
         ("submit", submit),
         ("approve", approve),
         ("withdraw", withdraw),
@@ -130,9 +131,10 @@ def show_upkeep(
     words = phrases("phrases/differences")["upkeep"]
     for row in rows:
         follows = words["followed_by"].format(day=row.followed_by) if row.followed_by else words["not_followed"]
+        conflicts = words["conflicts"].format(fields=_labels(row.fields)) if row.fields else ""
         line = words["row"].format(
             day=row.due_on, decision=words["decisions"][row.decision], reason=words["reasons"][row.reason],
-            name=row.name, subject=row.subject, follows=follows if row.reason == "ends" else "",
+            name=row.name, subject=row.subject, follows=follows if row.reason == "ends" else conflicts,
         )  # fmt: skip
         print(line.rstrip())
     for source in unread:
@@ -192,6 +194,23 @@ def save(
     print(f"{draft.id}  revision {draft.revision}  {draft.state}")
 
 
+def adopt(
+    key: Key,
+    on: Annotated[str, typer.Option("--on", metavar="YYYY-MM-DD", help="A day on which the changed template counts.")],
+    municipality: Municipality,
+    account: Account,
+    revision: Annotated[int | None, typer.Option("--revision", help="The revision that was read; none = new.")] = None,
+) -> None:
+    """Make a draft of what a changed template means for the local programme based on it."""
+    from app.platform import clock
+    from app.registry import lifecycle
+
+    with _acting(municipality, account, "programmes:edit") as (session, editor):
+        day = read_day(on, "--on")
+        row = lifecycle.adopt_template(session, key, day, editor, clock.now(), revision=revision)
+    print(f"{row.id}  revision {row.revision}  {row.state}")
+
+
 def submit(draft: DraftId, revision: Revision, municipality: Municipality, account: Account) -> None:
     """Hand a draft over for review."""
     from app.platform import clock
@@ -215,13 +234,13 @@ def approve(draft: DraftId, revision: Revision, municipality: Municipality, acco
             print(f"{done.draft.programme_key}@{day}: {word}")
 
 
-def withdraw(draft: DraftId, municipality: Municipality, account: Account) -> None:
+def withdraw(draft: DraftId, revision: Revision, municipality: Municipality, account: Account) -> None:
     """Give a draft up."""
     from app.platform import clock
     from app.registry import lifecycle
 
     with _acting(municipality, account, "programmes:edit") as (session, editor):
-        row = lifecycle.withdraw(session, draft, editor, clock.now())
+        row = lifecycle.withdraw(session, draft, revision, editor, clock.now())
     print(f"{row.id}  {row.state}")
 
 
@@ -247,14 +266,16 @@ def roll_back(
     municipality: Municipality,
     account: Account,
     valid_from: Annotated[str | None, typer.Option("--valid-from", metavar="YYYY-MM-DD", help="From when.")] = None,
+    valid_until: Annotated[str | None, typer.Option("--valid-until", metavar="YYYY-MM-DD", help="Until when.")] = None,
 ) -> None:
     """Ask for a new version with the contents of an older one; another account approves it."""
     from app.platform import clock
     from app.registry import lifecycle
 
     first = None if valid_from is None else read_day(valid_from, "--valid-from")
+    last = None if valid_until is None else read_day(valid_until, "--valid-until")
     with _acting(municipality, account, "programmes:edit") as (session, editor):
-        row = lifecycle.roll_back(session, version, reason, editor, clock.now(), valid_from=first)
+        row = lifecycle.roll_back(session, version, reason, editor, clock.now(), valid_from=first, valid_until=last)
     print(f"{row.id}  revision {row.revision}  {row.state}")
 
 
@@ -305,7 +326,7 @@ def _acting(municipality: str, account_id: uuid.UUID, right: str) -> Iterator[tu
     from app.registry.lifecycle import Editor
 
     load_tables()
-    with app_session(Context(municipality=municipality)) as session:
+    with app_session(Context(municipality=municipality, staff=account_id)) as session:
         account = session.get(StaffAccount, account_id)
         if account is None:
             refuse(f"--as: found no account {account_id} in {municipality}; expected one made by: todoke access staff")
@@ -325,6 +346,11 @@ def _instant(text: str) -> dt.datetime:
     if instant.tzinfo is None:
         refuse(f"--known-at: found {text!r} without a time zone; expected one, such as {text}+09:00")
     return instant
+
+
+def _labels(fields: tuple[str, ...]) -> str:
+    labels = _words()["labels"]
+    return "、".join(labels.get(field, field) for field in fields)
 
 
 def _words() -> dict[str, Any]:

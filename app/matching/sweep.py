@@ -113,10 +113,11 @@ def _drain_programmes() -> list[EvaluationRun]:
         ).all()
         if not rows:
             return []
-        areas = {key: area for key, area in rows if key is not None}
+        changed = {(key, area) for key, area in rows if key is not None}
+        areas = changed | _leaning_on(session, {key for key, _ in changed})
         runs = []
         for code in municipalities_with_households():
-            keys = {key for key, area in areas.items() if covers(area, code)}
+            keys = {key for key, area in areas if covers(area, code)}
             if keys:
                 enter(session, Context(municipality=code))
                 lock_municipality(session, code)
@@ -125,6 +126,19 @@ def _drain_programmes() -> list[EvaluationRun]:
     for run in runs:
         bell.ring(bell.ANNOUNCE, run.municipality_code)
     return runs
+
+
+def _leaning_on(session: Session, changed: Collection[str]) -> set[tuple[str, str]]:
+    """Return the programmes whose answers change with others, and where: a variant with its original, and back.
+
+    A local variant follows its original; the original is nobody's any more where a variant takes its place.
+    """
+    found: set[tuple[str, str]] = set()
+    for key, versions in engine(session).registry.programmes.items():
+        original, area = versions[-1].based_on, versions[-1].municipality
+        if original is not None and (original in changed or key in changed):
+            found |= {(key, area), (original, area)}
+    return found
 
 
 def _evaluate(

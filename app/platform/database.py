@@ -1,8 +1,8 @@
 """Sessions with PostgreSQL as a role that row-level security binds.
 
-A session carries the context it acts in (municipality, household, partner). The context is set at the start of each
-transaction and lives no longer than it; without a context no household row is visible. A process refuses to work as
-a superuser or as a role that may bypass row-level security.
+A session carries the context it acts in (municipality, household, partner, staff account). The context is set at the
+start of each transaction and lives no longer than it; without a context no household row is visible. A process refuses
+to work as a superuser or as a role that may bypass row-level security.
 """
 
 import uuid
@@ -26,6 +26,7 @@ class Context:
     municipality: str = ""
     household: uuid.UUID | None = None
     partner: uuid.UUID | None = None
+    staff: uuid.UUID | None = None
 
 
 NO_CONTEXT = Context()
@@ -105,12 +106,14 @@ def _set_context(connection: Connection, context: Context) -> None:
     connection.execute(
         text(
             "SELECT set_config('todoke.municipality', :municipality, true),"
-            " set_config('todoke.household', :household, true), set_config('todoke.partner', :partner, true)"
+            " set_config('todoke.household', :household, true), set_config('todoke.partner', :partner, true),"
+            " set_config('todoke.staff', :staff, true)"
         ),
         {
             "municipality": context.municipality,
             "household": str(context.household or ""),
             "partner": str(context.partner or ""),
+            "staff": str(context.staff or ""),
         },
     )
 

@@ -1,7 +1,9 @@
 """Drafts (下書き): versions being written, one open draft for each programme and first day.
 
 A draft is any mapping that says which programme it is and from when it is to be law; whether it may be published is
-asked when it is (`readiness`). Saving never loses what somebody else wrote: who saves says which revision was read.
+asked when it is (`readiness`). It is stored whole, with what it takes over from its template and the digest of that, so
+that what was reviewed is what is published. Saving never loses what somebody else wrote: who saves says which revision
+was read. Who wrote a draft is kept by the database, from the account in the session's context.
 """
 
 import datetime as dt
@@ -18,7 +20,9 @@ from sqlmodel import Session, col, select
 from app.platform.errors import Conflict, InvalidInput, NotFound
 from app.platform.identifiers import new_id
 from app.registry.digests import storable
+from app.registry.inheritance import NoTemplate, completed_in
 from app.registry.tables import OPEN_STATES, ProgrammeDraft, ProgrammeDraftRevision, ProgrammeVersionRow
+from app.registry.versions import published_now
 from app.rules.municipality_code import read_municipality_code
 
 DraftKey = tuple[str, dt.date]
@@ -38,6 +42,7 @@ class _Wanted:
     key: DraftKey
     document: dict[str, Any]
     sha256: str
+    template_sha256: str | None
 
 
 class StaleRevision(Conflict):
@@ -65,7 +70,8 @@ def put_drafts(
     new revision and goes back to `draft`.
 
     Args:
-        session: of the owner, or of the web role in the context of the documents' municipality; the caller commits.
+        session: of the owner, or of the web role in the context of the documents' municipality and of the account
+            that imports; the caller commits.
         documents: programme documents, each with at least id, municipality and valid.from.
         author: the staff account that imports; None for an operator.
         now: the instant of the clock.
@@ -74,7 +80,7 @@ def put_drafts(
         InvalidInput: a document does not say which version it is, or two say the same; nothing is written.
         Conflict: somebody else made a draft of one of them at the same moment.
     """
-    wanted = _wanted(documents)
+    wanted = _wanted(session, documents)
     open_drafts = {(row.programme_key, row.valid_from): row for row in _open(session, [one.key for one in wanted])}
     settled = _settled(session, [one for one in wanted if one.key not in open_drafts])
     new = [one for one in wanted if one.key not in open_drafts and (one.key, one.sha256) not in settled]
@@ -84,7 +90,7 @@ def put_drafts(
     try:
         session.flush()
         if new:
-            session.execute(insert(ProgrammeDraft), [_new_row(one, author, now).model_dump() for one in new])
+            session.execute(insert(ProgrammeDraft), [_new_row(one, now).model_dump() for one in new])
     except IntegrityError as error:
         raise Conflict("somebody else made a draft of one of these at this moment; import the file again") from error
     return DraftReport(len(new), len(changed), len(wanted) - len(new) - len(changed))
@@ -97,39 +103,43 @@ def save_draft(
     now: dt.datetime,
     *,
     revision: int | None = None,
-    template_sha256: str | None = None,
     comment: str | None = None,
 ) -> ProgrammeDraft:
-    """Save one draft; saving the same contents again has no further effect.
+    """Save one draft; saving the same again has no further effect, anything else is a new revision to be reviewed.
 
     Args:
-        session: in the context of the municipality.
+        session: in the context of the municipality and of the author.
         document: the programme document, as a whole or as what differs from `based_on`.
         author: the staff account that saves.
         now: the instant of the clock.
         revision: the revision that was read; None for a new draft.
-        template_sha256: digest of the template version that the document was derived from.
-        comment: why, for whoever approves.
+        comment: why, for whoever approves; None = as it stands.
 
     Raises:
         InvalidInput: the document does not say which version it is.
         StaleRevision: somebody saved it since `revision` was read, or there is one already.
     """
-    (wanted,) = _wanted([document])
+    (wanted,) = _wanted(session, [document])
     row = open_version(session, wanted.key)
     if row is None:
         if revision is not None:
             raise NotFound(f"found no open draft of {wanted.key[0]} from {wanted.key[1]}; expected revision {revision}")
-        return _create(session, wanted, author, now, template_sha256, comment)
-    same = row.sha256 == wanted.sha256
-    if row.revision != revision and not same:
+        return _create(session, wanted, now, comment)
+    here = (row.kind, row.sha256, row.template_sha256, row.comment)
+    if here == ("version", wanted.sha256, wanted.template_sha256, row.comment if comment is None else comment):
+        return row
+    if row.revision != revision:
         raise stale(session, row, revision or 0)
-    if not same:
-        _revise(session, row, wanted, author, now)
-    row.template_sha256 = template_sha256 or row.template_sha256
+    _revise(session, row, wanted, author, now)
     row.comment = comment if comment is not None else row.comment
+    return written(session, row)
+
+
+def written(session: Session, row: ProgrammeDraft) -> ProgrammeDraft:
+    """Write a draft and read back what the database keeps of it itself: its authors."""
     session.add(row)
     session.flush()
+    session.refresh(row)
     return row
 
 
@@ -140,7 +150,8 @@ def open_draft(session: Session, draft_id: uuid.UUID, *, revision: int | None = 
         NotFound: no such draft here.
         StaleRevision: it is not at `revision` any more.
     """
-    row = session.exec(select(ProgrammeDraft).where(ProgrammeDraft.id == draft_id).with_for_update()).one_or_none()
+    statement = select(ProgrammeDraft).where(ProgrammeDraft.id == draft_id).with_for_update()
+    row = session.exec(statement.execution_options(populate_existing=True)).one_or_none()
     if row is None:
         raise NotFound(f"found no draft {draft_id} here")
     if revision is not None and row.revision != revision:
@@ -184,7 +195,7 @@ def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any], at: str 
     return found
 
 
-def _wanted(documents: Iterable[Mapping[str, Any]]) -> list[_Wanted]:
+def _wanted(session: Session, documents: Iterable[Mapping[str, Any]]) -> list[_Wanted]:
     found: dict[DraftKey, _Wanted] = {}
     complaints: list[str] = []
     for position, document in enumerate(documents):
@@ -195,10 +206,21 @@ def _wanted(documents: Iterable[Mapping[str, Any]]) -> list[_Wanted]:
             continue
         if key in found:
             complaints.append(f"[{position}]: found {key[0]} from {key[1]} twice; expected it once")
-        found[key] = _Wanted(key, *storable(document))
+        found[key] = _Wanted(key, *_whole(session, document))
     if complaints:
         raise InvalidInput("\n".join(complaints))
     return list(found.values())
+
+
+def _whole(session: Session, document: Mapping[str, Any]) -> tuple[dict[str, Any], str, str | None]:
+    """Return a document with what it takes over, its digest, and its template's; as it is where none is published."""
+    if document.get("based_on") is None:
+        return *storable(document), None
+    try:
+        whole, template = completed_in(published_now(session).registry.documents, document)
+    except NoTemplate:
+        return *storable(document), None
+    return *storable(whole), storable(template)[1]
 
 
 def key_of(document: Mapping[str, Any]) -> DraftKey:
@@ -245,27 +267,18 @@ def _settled(session: Session, wanted: Sequence[_Wanted]) -> set[tuple[DraftKey,
     return {((key, first), digest) for key, first, digest in rows}
 
 
-def _create(
-    session: Session,
-    wanted: _Wanted,
-    author: uuid.UUID,
-    now: dt.datetime,
-    template_sha256: str | None,
-    comment: str | None,
-) -> ProgrammeDraft:
-    row = _new_row(wanted, author, now)
-    row.template_sha256, row.comment = template_sha256, comment
-    session.add(row)
+def _create(session: Session, wanted: _Wanted, now: dt.datetime, comment: str | None) -> ProgrammeDraft:
+    row = _new_row(wanted, now)
+    row.comment = comment
     try:
-        session.flush()
+        return written(session, row)
     except IntegrityError as error:
         raise Conflict(
             f"somebody else began a draft of {row.programme_key} from {row.valid_from} at this moment; read it first"
         ) from error
-    return row
 
 
-def _new_row(wanted: _Wanted, author: uuid.UUID | None, now: dt.datetime) -> ProgrammeDraft:
+def _new_row(wanted: _Wanted, now: dt.datetime) -> ProgrammeDraft:
     key, first = wanted.key
     return ProgrammeDraft(
         id=new_id(),
@@ -274,7 +287,7 @@ def _new_row(wanted: _Wanted, author: uuid.UUID | None, now: dt.datetime) -> Pro
         valid_from=first,
         document=wanted.document,
         sha256=wanted.sha256,
-        author_ids=[author] if author else [],
+        template_sha256=wanted.template_sha256,
         created_at=now,
         changed_at=now,
     )
@@ -291,8 +304,6 @@ def _revise(session: Session, row: ProgrammeDraft, wanted: _Wanted, author: uuid
             replaced_at=now,
         )
     )
-    row.document, row.sha256 = wanted.document, wanted.sha256
+    row.document, row.sha256, row.template_sha256 = wanted.document, wanted.sha256, wanted.template_sha256
     row.revision, row.state, row.kind, row.changed_at = row.revision + 1, "draft", "version", now
-    if author is not None and author not in row.author_ids:
-        row.author_ids = [*row.author_ids, author]
     session.add(row)

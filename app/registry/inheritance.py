@@ -1,13 +1,16 @@
 """Inheritance (引き継ぎ): a programme takes over from a template what it does not say itself, field by field.
 
 A field is what stands at one path of mappings; a list, a value and the whole tree of criteria are one field each. When
-the template changes, three documents are compared: the template as it was, as it is now, and the local one.
+the template changes, three documents are compared: the template as it was, as it is now, and the local one. A local
+version follows its template from the day on which a changed one is law (`followed`), without anybody writing anything;
+where both changed the same field the local value stays, and lint and the upkeep list ask for a decision.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 OWN_KEYS = (
@@ -62,6 +65,107 @@ class ThreeWay:
     document: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A local version while one version of its template is law.
+
+    Attributes:
+        document: the whole document, with the days of the span and the examples on them.
+        written: the whole version as somebody wrote it, of which this is a span.
+        taken: the fields (`application.contact`) that changed in the template since, and here with it.
+        conflicts: the fields that changed in the template since and that the local version says itself.
+    """
+
+    document: dict[str, Any]
+    written: dict[str, Any]
+    taken: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def written_from(self) -> str:
+        """The first day of the version as it was written, as text."""
+        return _days(self.written)[0]
+
+
+def followed(
+    written: Mapping[str, Any], before: Mapping[str, Any], templates: Sequence[Mapping[str, Any]]
+) -> list[Span]:
+    """Return a local version as it is law: in spans, each with what its template says then. It ends with its template.
+
+    Args:
+        written: the local version as it was written, whole.
+        before: the version of the template that it was derived from.
+        templates: every version of the template as it is known now, the oldest first.
+    """
+    found: list[Span] = []
+    for template in templates:
+        first = max(_days(written)[0], _days(template)[0])
+        last = min((day for day in (_days(written)[1], _days(template)[1]) if day is not None), default=None)
+        if last is None or first <= last:
+            found.append(_span(written, before, template, (first, last)))
+    spans = _joined(found)
+    if [(one.taken, one.conflicts, _days(one.document)) for one in spans] == [((), (), _days(written))]:
+        return [Span(dict(written), dict(written))]
+    return _with_examples(spans, written)
+
+
+def _span(
+    written: Mapping[str, Any], before: Mapping[str, Any], template: Mapping[str, Any], days: tuple[str, str | None]
+) -> Span:
+    changed = three_way(before, template, written)
+    document = {**changed.document, "valid": _valid(*days)}
+    if changed.taken and template.get("certainty") == "draft" and document.get("certainty") == "verified":
+        # Nobody has checked what is taken over here: it is told to nobody until somebody has.
+        document |= {"certainty": "draft", "draft_reason": template.get("draft_reason")}
+    taken, conflicts = (tuple(".".join(one.path) for one in steps) for steps in (changed.taken, changed.conflicts))
+    return Span(document, dict(written), taken, conflicts)
+
+
+def _joined(spans: Sequence[Span]) -> list[Span]:
+    """Join spans that follow one another and say the same: the template's new version changed nothing here."""
+    found: list[Span] = []
+    for one in spans:
+        before = found[-1] if found else None
+        if before is not None and _follows(before, one):
+            days = _valid(_days(before.document)[0], _days(one.document)[1])
+            found[-1] = replace(before, document={**before.document, "valid": days})
+        else:
+            found.append(one)
+    return found
+
+
+def _follows(before: Span, after: Span) -> bool:
+    last = _days(before.document)[1]
+    if last is None or dt.date.fromisoformat(last) + dt.timedelta(days=1) != dt.date.fromisoformat(
+        _days(after.document)[0]
+    ):
+        return False
+    same = {**before.document, "valid": None} == {**after.document, "valid": None}
+    return same and (before.taken, before.conflicts) == (after.taken, after.conflicts)
+
+
+def _with_examples(spans: Sequence[Span], written: Mapping[str, Any]) -> list[Span]:
+    """Give each example to the span that had begun on its day (the first, where none had): none is lost unseen."""
+    begins = ["", *(_days(one.document)[0] for one in spans[1:]), "~"]
+    return [
+        replace(one, document={**one.document, "examples": [
+            example for example in written.get("examples", ()) if begins[at] <= str(example.get("on")) < begins[at + 1]
+        ]})
+        for at, one in enumerate(spans)
+    ]  # fmt: skip
+
+
+def _valid(first: str, last: str | None) -> dict[str, str]:
+    return {"from": first} if last is None else {"from": first, "until": last}
+
+
+def _days(document: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the first and the last day as text, which sorts as days do."""
+    valid = document.get("valid") or {}
+    until = valid.get("until")
+    return str(valid.get("from", "")), None if until is None else str(until)
+
+
 def completed(document: Mapping[str, Any], templates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a document with what it takes over from its template.
 
@@ -72,16 +176,40 @@ def completed(document: Mapping[str, Any], templates: Sequence[Mapping[str, Any]
     Raises:
         NoTemplate: none of them is in force on the document's first day, or it is based on another itself.
     """
-    key = document.get("based_on")
-    if key is None:
+    if document.get("based_on") is None:
         return dict(document)
-    starts = str((document.get("valid") or {}).get("from", ""))
+    return overlaid(inheritable(template_of(document, templates)), document)
+
+
+def template_of(document: Mapping[str, Any], templates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the version of the template in force on the first day of a document that is `based_on` it.
+
+    Raises:
+        NoTemplate: as in `completed`.
+    """
+    key, starts = document.get("based_on"), _days(document)[0]
     in_force = [one for one in templates if _covers_day(one, starts)]
     if not in_force:
         raise NoTemplate(f"found {key!r}; expected the key of a programme in force on {starts or '?'}")
     if in_force[-1].get("based_on") is not None:
         raise NoTemplate(f"found {key!r}, which is based on another itself; name the original")
-    return overlaid(inheritable(in_force[-1]), document)
+    return in_force[-1]
+
+
+def completed_in(
+    documents: Mapping[tuple[str, str], Mapping[str, Any]], document: Mapping[str, Any]
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return a document that is `based_on` another with what it takes over, and the template's version that it is from.
+
+    Args:
+        documents: of a registry, by key and first day.
+        document: a raw programme document.
+
+    Raises:
+        NoTemplate: as in `completed`.
+    """
+    templates = [one for (key, _), one in documents.items() if key == document.get("based_on")]
+    return completed(document, templates), template_of(document, templates)
 
 
 def inheritable(template: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,5 +280,5 @@ def _put_together(fields: Mapping[FieldPath, Any]) -> dict[str, Any]:
 
 
 def _covers_day(document: Mapping[str, Any], day: str) -> bool:
-    valid = document.get("valid") or {}
-    return str(valid.get("from", "")) <= day and (valid.get("until") is None or day <= str(valid["until"]))
+    first, last = _days(document)
+    return first <= day and (last is None or day <= last)

@@ -1,11 +1,11 @@
 """The life of a version: draft → in review → published → retired, and back by a new version. Nobody approves own work.
 
 Ending a programme and rolling a version back are drafts too, so that one approval by a second person is the only way
-anything is published from here. Each step is idempotent: doing it again has no further effect.
+anything is published from here. Each step is idempotent: doing it again has no further effect. Sessions are in the
+context of the municipality and of the account that acts: the database keeps from it who wrote and who approves.
 """
 
 import datetime as dt
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from app.platform.clock import japan_date
 from app.platform.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from app.platform.identifiers import new_id
 from app.registry.digests import storable
-from app.registry.drafts import open_draft, open_version
+from app.registry.drafts import open_draft, open_version, save_draft, written
 from app.registry.loading import Registry
-from app.registry.readiness import RawDocument, ended, ready
+from app.registry.readiness import RawDocument, ended, ready, whole
 from app.registry.references import unknown_programmes
 from app.registry.tables import ProgrammeDraft, ProgrammeVersionRow
-from app.registry.versions import lock_publication, published_now
+from app.registry.versions import digest_of_template, lock_publication, published_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +57,21 @@ def submit(session: Session, draft_id: uuid.UUID, revision: int, editor: Editor,
     if draft.state == "in_review":
         return draft
     _expect(draft, "draft")
-    ready(published_now(session).registry, draft.document, japan_date(now))
-    if editor.account_id not in draft.author_ids:
-        draft.author_ids = [*draft.author_ids, editor.account_id]
+    ready(published_now(session).registry, draft.document, japan_date(now), draft.template_sha256)
     return _moved(session, draft, "in_review", now)
 
 
 def return_to_author(
-    session: Session, draft_id: uuid.UUID, comment: str, editor: Editor, now: dt.datetime
+    session: Session, draft_id: uuid.UUID, revision: int, comment: str, editor: Editor, now: dt.datetime
 ) -> ProgrammeDraft:
     """Give a draft back with what is to be changed; an end or a roll-back that is refused is withdrawn by `withdraw`.
 
     Raises:
         InvalidInput: the comment is empty.
+        StaleRevision: somebody saved it since `revision` was read.
         Conflict: it is not in review.
     """
-    draft = _of(session, draft_id, None, editor)
+    draft = _of(session, draft_id, revision, editor)
     if not comment.strip():
         raise InvalidInput("found an empty comment; expected what is to be changed", field="comment")
     if draft.state == "draft" and draft.comment == comment:
@@ -82,14 +81,54 @@ def return_to_author(
     return _moved(session, draft, "draft", now)
 
 
-def withdraw(session: Session, draft_id: uuid.UUID, editor: Editor, now: dt.datetime) -> ProgrammeDraft:
-    """Give a draft up; it stays on record. Raises Conflict where it was published."""
-    draft = _of(session, draft_id, None, editor)
+def withdraw(session: Session, draft_id: uuid.UUID, revision: int, editor: Editor, now: dt.datetime) -> ProgrammeDraft:
+    """Give a draft up; it stays on record.
+
+    Raises:
+        StaleRevision: somebody saved it since `revision` was read.
+        Conflict: it was published.
+    """
+    draft = _of(session, draft_id, revision, editor)
     if draft.state == "withdrawn":
         return draft
     _expect(draft, "draft", "in_review")
     draft.decided_at = now
     return _moved(session, draft, "withdrawn", now)
+
+
+def adopt_template(
+    session: Session, key: str, on: dt.date, editor: Editor, now: dt.datetime, *, revision: int | None = None
+) -> ProgrammeDraft:
+    """Make a draft of what a changed template means for a local programme: to be read, changed, submitted.
+
+    What only the template changed is taken over; what both changed stays as it is here, to be decided in the draft.
+    The draft begins on the day from which the change counts and ends where the version did that it is made from.
+
+    Args:
+        session: in the context of the municipality and of the author.
+        key: the local programme.
+        on: a day on which the changed template counts.
+        editor: who asks.
+        now: the instant of the clock.
+        revision: the revision that was read, where a draft of that version is open.
+
+    Raises:
+        NotFound: no such programme of this municipality, or no version on that day.
+        Conflict: the template has not changed since the version was written.
+        StaleRevision: there is another draft of that version already.
+    """
+    registry = published_now(session).registry
+    _versions(registry, key, editor)
+    version = registry.version_on(key, on)
+    if version is None:
+        raise NotFound(f"found no version of {key} that is law on {on}")
+    span = registry.spans[key, version.version]
+    if not span.taken and not span.conflicts:
+        raise Conflict(f"found nothing new in the template of {key} on {on}; expected a template that changed")
+    examples = [one for one in span.written.get("examples", ()) if str(one["on"]) >= version.version]
+    valid = {**span.written["valid"], "from": version.version}
+    document = {**span.document, "valid": valid, "examples": examples}
+    return save_draft(session, document, editor.account_id, now, revision=revision)
 
 
 def retire(
@@ -101,7 +140,8 @@ def retire(
 
     Raises:
         NotFound: no such programme is published.
-        InvalidInput: the reason is empty, or another programme leans on one that would be gone altogether.
+        InvalidInput: the reason is empty, the programme ends before that day anyway, or another programme leans on one
+            that would be gone altogether.
         Conflict: a draft of the version it would end is open.
     """
     _require_reason(reason)
@@ -110,6 +150,8 @@ def retire(
     ending = [one for one in versions if _first(one) <= last_day][-1:] or versions[:1]
     if _first(versions[0]) > last_day:
         _refuse_if_named(registry, key)
+    else:
+        ended(ending[0], last_day)
     draft = _proposal("retirement", key, ending[0], reason, editor, now)
     draft.ends_on = last_day
     return _proposed(session, draft)
@@ -123,6 +165,7 @@ def roll_back(
     now: dt.datetime,
     *,
     valid_from: dt.date | None = None,
+    valid_until: dt.date | None = None,
 ) -> ProgrammeDraft:
     """Ask for a new version with the contents of an older one: a draft in review that somebody else approves.
 
@@ -133,9 +176,11 @@ def roll_back(
         editor: who asks.
         now: the instant of the clock.
         valid_from: from when; None = from the day that the older version began. Examples on days outside are left out.
+        valid_until: until when; None = until the day on which the older version ended, where it had one.
 
     Raises:
         NotFound: no such version of this municipality.
+        InvalidInput: the reason is empty, or the version would end before it begins.
         NotReady: it could not be published as it is, by what is published now.
         Conflict: a draft for that day is open.
     """
@@ -144,10 +189,21 @@ def roll_back(
     if row is None or row.municipality_code != editor.municipality_code:
         raise NotFound(f"found no version {version_id} of {editor.municipality_code}")
     first = valid_from or row.valid_from
-    document = {**row.document, "valid": {"from": first.isoformat()}}
-    document["examples"] = [one for one in document.get("examples", ()) if str(one["on"]) >= first.isoformat()]
-    ready(published_now(session).registry, document, japan_date(now))
-    return _proposed(session, _proposal("roll_back", row.programme_key, document, reason, editor, now))
+    last = valid_until or row.valid_until
+    if last is not None and last < first:
+        raise InvalidInput(
+            f"found a version that ends on {last}; expected the last day of one from {first}", field="valid_until"
+        )
+    days = {"from": first.isoformat(), **({"until": last.isoformat()} if last else {})}
+    registry = published_now(session).registry
+    document = whole(registry, {**row.document, "valid": days})
+    in_force = (first.isoformat(), str(last or dt.date.max))
+    document["examples"] = [one for one in document.get("examples", ()) if in_force[0] <= str(one["on"]) <= in_force[1]]
+    template_sha256 = digest_of_template(registry, document)
+    ready(registry, document, japan_date(now), template_sha256)
+    draft = _proposal("roll_back", row.programme_key, document, reason, editor, now)
+    draft.template_sha256 = template_sha256
+    return _proposed(session, draft)
 
 
 def approve_and_publish(
@@ -156,7 +212,7 @@ def approve_and_publish(
     """Publish a draft in review: write its versions, feed the change, queue the evaluation. The caller rings.
 
     Args:
-        session: of the web role in the context of the draft's municipality; the caller commits.
+        session: of the web role in the context of the draft's municipality and of the approver; the caller commits.
         draft_id: the draft.
         revision: the revision that the approver read.
         editor: the approver.
@@ -175,22 +231,13 @@ def approve_and_publish(
     _expect(draft, "in_review")
     if editor.account_id in draft.author_ids:
         raise NotPermitted("found the approver among the authors of the draft; expected somebody else to approve it")
-    written, publication = _planned(published_now(session).registry, draft, japan_date(now))
-    session.execute(
-        _PUBLISH,
-        {
-            "draft": draft.id,
-            "revision": revision,
-            "approver": editor.account_id,
-            "versions": json.dumps(written, ensure_ascii=False),
-            "ended": [dt.date.fromisoformat(one) for one in publication.dropped],
-            "at": now,
-        },
-    )
+    _check(published_now(session).registry, draft, japan_date(now))
+    done = session.execute(_PUBLISH, {"draft": draft.id, "revision": revision, "at": now}).all()
     programme_changed(session, draft.programme_key, "published")
     session.flush()
     session.refresh(draft)
-    return publication
+    of = {what: tuple(str(first) for first, named in done if named == what) for what in _WHAT}
+    return Publication(draft, of["written"], of["shortened"], of["dropped"])
 
 
 def history(session: Session, key: str) -> list[ProgrammeVersionRow]:
@@ -200,41 +247,21 @@ def history(session: Session, key: str) -> list[ProgrammeVersionRow]:
     return list(session.exec(statement.order_by(*order)))
 
 
-_PUBLISH = text(
-    "SELECT publish_programme_draft(:draft, :revision, :approver, CAST(:versions AS jsonb),"
-    " CAST(:ended AS date[]), :at)"
-)
-_KINDS = {"version": "published", "retirement": "retired", "roll_back": "rolled_back"}
+_PUBLISH = text("SELECT first_day, what FROM publish_programme_draft(:draft, :revision, :at)")
+_WHAT = ("written", "shortened", "dropped")
 
 
-def _planned(registry: Registry, draft: ProgrammeDraft, today: dt.date) -> tuple[list[dict[str, Any]], Publication]:
-    """Return the rows that publishing a draft writes, and what to say of it."""
-    if draft.kind == "retirement":
-        return _planned_end(registry, draft)
-    checked = ready(registry, draft.document, today)
-    known = {one.valid.from_ for one in registry.programmes.get(draft.programme_key, ())}
-    kind = "changed" if draft.kind == "version" and draft.valid_from in known else _KINDS[draft.kind]
-    rows = [_row(checked.document, kind), *(_row(one, "changed") for one in checked.neighbours)]
-    shortened = tuple(str(one["valid"]["from"]) for one in checked.neighbours)
-    return rows, Publication(draft, (checked.programme.version,), shortened)
-
-
-def _planned_end(registry: Registry, draft: ProgrammeDraft) -> tuple[list[dict[str, Any]], Publication]:
-    last_day = draft.ends_on
-    versions = _versions(registry, draft.programme_key, None)
-    assert last_day is not None
-    dropped = tuple(str(one["valid"]["from"]) for one in versions if _first(one) > last_day)
-    kept = [one for one in versions if _first(one) <= last_day][-1:]
+def _check(registry: Registry, draft: ProgrammeDraft, today: dt.date) -> None:
+    """Check once more against what is published now: what publishing writes, the database takes from the draft."""
+    if draft.kind != "retirement":
+        ready(registry, draft.document, today, draft.template_sha256)
+        return
+    assert draft.ends_on is not None
+    kept = [one for one in _versions(registry, draft.programme_key, None) if _first(one) <= draft.ends_on][-1:]
     if not kept:
         _refuse_if_named(registry, draft.programme_key)
-    rows = [_row(ended(one, last_day), "retired") for one in kept]
-    return rows, Publication(draft, tuple(str(one["valid"]["from"]) for one in kept), dropped=dropped)
-
-
-def _row(document: RawDocument, kind: str) -> dict[str, Any]:
-    stored, digest = storable(document)
-    days = {"valid_from": stored["valid"]["from"], "valid_until": stored["valid"].get("until")}
-    return {**days, "document": stored, "sha256": digest, "kind": kind}
+    for one in kept:
+        ended(one, draft.ends_on)
 
 
 def _of(session: Session, draft_id: uuid.UUID, revision: int | None, editor: Editor) -> ProgrammeDraft:
@@ -251,9 +278,7 @@ def _expect(draft: ProgrammeDraft, *states: str) -> None:
 
 def _moved(session: Session, draft: ProgrammeDraft, state: str, now: dt.datetime) -> ProgrammeDraft:
     draft.state, draft.changed_at = state, now
-    session.add(draft)
-    session.flush()
-    return draft
+    return written(session, draft)
 
 
 def _require_reason(reason: str) -> None:
@@ -299,7 +324,6 @@ def _proposal(
         state="in_review",
         document=stored,
         sha256=digest,
-        author_ids=[editor.account_id],
         comment=reason,
         created_at=now,
         changed_at=now,
@@ -310,9 +334,7 @@ def _proposed(session: Session, draft: ProgrammeDraft) -> ProgrammeDraft:
     """Write a proposal; the same one, asked for a second time, is the one that is there."""
     there = open_version(session, (draft.programme_key, draft.valid_from))
     if there is None:
-        session.add(draft)
-        session.flush()
-        return draft
+        return written(session, draft)
     if _essence(there) == _essence(draft):
         return there
     raise Conflict(

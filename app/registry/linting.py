@@ -70,7 +70,7 @@ def lint(
             continue
         document = registry.files[version.key, version.version]
         last = registry.programmes[version.key][-1] is version
-        for remark in _remarks(registry, version, on, phrases, words):
+        for remark in remarks_of(registry, version, on, phrases, words):
             if last or remark.code not in UPKEEP:
                 sentence = sentence_of(remark, registry, words)
                 line = document.line_of(remark.path)
@@ -102,15 +102,10 @@ def sentence_of(remark: Remark, registry: Registry, words: Mapping[str, Any]) ->
     return str(words["sentence"]).format(found=said["found"].format(**values), do=said["do"].format(**values))
 
 
-def _remarks(
+def remarks_of(
     registry: Registry, version: Programme, on: dt.date, phrases: Phrases, words: Mapping[str, Any]
 ) -> Iterator[Remark]:
-    yield from document_remarks(registry, version, on)
-    yield from lint_examples(registry, version, on, phrases, words)
-
-
-def document_remarks(registry: Registry, version: Programme, on: dt.date) -> Iterator[Remark]:
-    """Return what there is to say of a version without looking at its examples; an error must not be published."""
+    """Return what there is to say of one version; an error must not be published. Arguments as for `lint`."""
     compiled = registry.rulebook.on(version.key, version.valid.from_)
     if compiled is not None:
         yield from lint_rule(compiled, on, registry.facts, registry.parameters)
@@ -119,8 +114,15 @@ def document_remarks(registry: Registry, version: Programme, on: dt.date) -> Ite
     yield from lint_sources(registry, version)
     yield from _action(version)
     yield from _upkeep(version, on)
-    for path in registry.spans[version.key, version.version].conflicts:
+    span = registry.spans[version.key, version.version]
+    for path in span.conflicts:
         yield error("template_conflict", path, day=version.valid.from_)
+    yield from _gap(registry, version)
+    if span.written_from == version.version:  # what follows from a changed template is for the template's examples
+        yield from lint_examples(registry, version, on, phrases, words)
+
+
+def _gap(registry: Registry, version: Programme) -> Iterator[Remark]:
     versions = registry.programmes[version.key]
     before = next((one for one in reversed(versions) if one.valid.from_ < version.valid.from_), None)
     if before is not None and before.valid.until is not None and before.valid.until + _DAY < version.valid.from_:

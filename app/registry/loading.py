@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.calendar.day_numbers import OPEN_END, number_of
 from app.platform.errors import InvalidInput
-from app.registry.inheritance import NoTemplate, completed
+from app.registry.inheritance import NoTemplate, Span, completed, followed, template_of
 from app.registry.municipalities import Municipalities, Municipality
 from app.registry.positions import Complaint, PositionedDocument, read_documents
 from app.registry.programme import Programme
@@ -64,6 +64,10 @@ class Registry:
     documents: Mapping[VersionKey, dict[str, Any]] = field(repr=False, compare=False)
     parameter_documents: Mapping[str, dict[str, Any]] = field(repr=False, compare=False)
     files: Mapping[VersionKey, PositionedDocument] = field(repr=False, compare=False)
+    written: Mapping[VersionKey, dict[str, Any]] = field(repr=False, compare=False)
+    """The documents as somebody wrote them; a variant becomes several versions where its template changes."""
+    spans: Mapping[VersionKey, Span] = field(repr=False, compare=False)
+    """What became of each written version beside its template."""
 
     @cached_property
     def rulebook(self) -> Rulebook:
@@ -157,11 +161,14 @@ def load_registry(directory: Path) -> Registry:
     programmes: dict[str, tuple[Programme, ...]] = {}
     for version, _, _ in versions:
         programmes[version.key] = (*programmes.get(version.key, ()), version)
+    spans = {(version.key, version.version): span for version, span, _ in versions}
     return Registry(
         directory, municipalities, facts, parameters, programmes,
-        documents={(version.key, version.version): merged for version, merged, _ in versions},
+        documents={place: span.document for place, span in spans.items()},
         parameter_documents=parameter_documents,
         files={(version.key, version.version): document for version, _, document in versions},
+        written={(version.key, span.written_from): span.written for version, span, _ in versions},
+        spans=spans,
     )  # fmt: skip
 
 
@@ -250,20 +257,21 @@ class _Reading:
         facts: FactCatalogue,
         parameters: Parameters,
         parameter_ids: Collection[str],
-    ) -> list[tuple[Programme, dict[str, Any], PositionedDocument]]:
+    ) -> list[tuple[Programme, Span, PositionedDocument]]:
         documents = self._programme_files(municipalities)
         versions = []
         for document in documents:
-            merged = _inherited(document, documents)
-            version = None if merged is None else self._model(Programme, document, merged)
-            if version is not None and merged is not None:
-                versions.append((version, merged, document))
+            for span in (spans := _spans(document, documents)):
+                place = document if len(spans) == 1 else _place_of(document, span)
+                version = self._model(Programme, place, span.document)
+                if version is not None:
+                    versions.append((version, span, place))
         keys = {version.key for version, _, _ in versions}
         for key, circle in circles(version for version, _, _ in versions).items():
             document = next(document for version, _, document in versions if version.key == key)
             document.complain("criteria", f"found receives in a circle: {' → '.join(circle)}; expected none")
-        for version, merged, document in versions:
-            complain_of_contents(document, version, merged, facts, parameters, parameter_ids, keys)
+        for version, span, document in versions:
+            complain_of_contents(document, version, span.document, facts, parameters, parameter_ids, keys)
         _complain_of_order(versions)
         for document in documents:
             self.complaints += document.complaints
@@ -356,25 +364,39 @@ def _complain_of_place(document: PositionedDocument, code: str, stem: str) -> No
         document.complain("id", f"found {value.get('id')!r}; expected {stem!r}, as the file name says")
 
 
-def _inherited(document: PositionedDocument, documents: list[PositionedDocument]) -> dict[str, Any] | None:
-    """Return the document with what it takes over from the programme it is based on; None where that fails."""
+def _spans(document: PositionedDocument, documents: list[PositionedDocument]) -> list[Span]:
+    """Return the document as it is law beside the programme it is based on; nothing where that fails."""
     value = document.value
     if document.complaints or not isinstance(value, dict):
-        return None
+        return []
     key = value.get("based_on")
-    others = (other.value for other in documents if isinstance(other.value, dict))
+    if key is None:
+        return [Span(dict(value), dict(value))]
+    templates = [one.value for one in documents if isinstance(one.value, dict) and _key_of(one.value) == key]
     try:
-        return completed(value, [] if key is None else [one for one in others if _key_of(one) == key])
+        return followed(completed(value, templates), template_of(value, templates), templates)
     except NoTemplate as error:
         document.complain("based_on", str(error))
-        return None
+        return []
+
+
+def _place_of(document: PositionedDocument, span: Span) -> PositionedDocument:
+    """Return where a span stands: in the document, with the lines of the examples that are the span's own."""
+    kept = span.document["examples"]
+    lines = {path: line for path, line in document.lines.items() if not path.startswith("examples[")}
+    numbers = {f"examples[{document.value['examples'].index(one)}]": f"examples[{at}]" for at, one in enumerate(kept)}
+    for path, line in document.lines.items():
+        head, bracket, rest = path.partition("]")
+        if head + bracket in numbers:
+            lines[numbers[head + bracket] + rest] = line
+    return PositionedDocument(document.file, {**document.value, "examples": kept}, lines, document.complaints)
 
 
 def _key_of(value: Mapping[str, Any]) -> str:
     return f"{value.get('municipality')}/{value.get('id')}"
 
 
-def _complain_of_order(versions: list[tuple[Programme, dict[str, Any], PositionedDocument]]) -> None:
+def _complain_of_order(versions: list[tuple[Programme, Span, PositionedDocument]]) -> None:
     """Versions of one programme follow one another, the oldest first, each ending before the next begins."""
     last: dict[str, Programme] = {}
     for version, _, document in versions:

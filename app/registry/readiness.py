@@ -5,19 +5,20 @@ from __future__ import annotations
 import copy
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.platform.errors import InvalidInput
 from app.platform.rendering import phrases
 from app.registry.examples import run_examples
-from app.registry.inheritance import NoTemplate, completed
-from app.registry.linting import sentence_of
+from app.registry.inheritance import NoTemplate, Span, completed_in, followed, inheritable, template_of
+from app.registry.linting import remarks_of, sentence_of
 from app.registry.loading import Registry, complain_of_contents, read_model
 from app.registry.positions import Complaint, PositionedDocument
 from app.registry.programme import Programme
-from app.rules.lint import lint
+from app.registry.versions import digest_of_template
+from app.rules.phrases import Phrases
 
 DRAFT = "draft"
 """The file name that complaints about a draft bear."""
@@ -51,14 +52,12 @@ class Ready:
     """A draft that may be published.
 
     Attributes:
-        programme: the version as the program reads it.
         document: the whole document, with what it takes over and the end that a later version gives it.
-        neighbours: published versions that have to end the day before it begins, with their new end.
+        remarks: what is probably not meant, for whoever approves.
     """
 
-    programme: Programme
     document: RawDocument
-    neighbours: tuple[RawDocument, ...]
+    remarks: tuple[Complaint, ...]
 
 
 def whole(registry: Registry, document: Mapping[str, Any]) -> RawDocument:
@@ -67,12 +66,10 @@ def whole(registry: Registry, document: Mapping[str, Any]) -> RawDocument:
     Raises:
         NotReady: the template is not there.
     """
-    key = document.get("based_on")
-    templates = (
-        [] if key is None else [registry.documents[key, one.version] for one in registry.programmes.get(key, ())]
-    )
+    if document.get("based_on") is None:
+        return dict(document)
     try:
-        return completed(document, templates)
+        return completed_in(registry.documents, document)[0]
     except NoTemplate as error:
         raise NotReady([Complaint(DRAFT, 0, "based_on", str(error))]) from None
 
@@ -96,77 +93,132 @@ def loaded(registry: Registry, document: Mapping[str, Any]) -> tuple[Programme, 
     return programme, positioned
 
 
-def ready(registry: Registry, document: Mapping[str, Any], today: dt.date) -> Ready:
-    """Check a document against what is published, and return what publishing it would write.
+def ready(registry: Registry, document: Mapping[str, Any], today: dt.date, template_sha256: str | None) -> Ready:
+    """Check a document against what is published.
+
+    Args:
+        registry: what is published now.
+        document: the draft's.
+        today: the day by which lint judges.
+        template_sha256: digest of the template's version that the draft was derived from; None without a template.
 
     Raises:
         NotReady: with everything that is wrong.
     """
     programme, positioned = loaded(registry, document)
-    published = [registry.documents[programme.key, one.version] for one in registry.programmes.get(programme.key, ())]
-    positioned.value, neighbours = _fitted(positioned.value, published, positioned)
+    key = programme.key
+    if template_sha256 != digest_of_template(registry, positioned.value):
+        message = "found a draft derived from another version of it; expected the one of now: save the draft again"
+        positioned.complain("based_on", message)
+    positioned.value = _fitted(positioned, [one for (of, _), one in registry.written.items() if of == key])
+    spans = _spans(registry, positioned.value)
+    places = [PositionedDocument(DRAFT, _own(registry, one.document), {}, positioned.complaints) for one in spans]
+    versions = [read_model(Programme, place, span.document) for place, span in zip(places, spans, strict=True)]
     if positioned.complaints:
         raise NotReady(positioned.complaints)
-    programme = Programme.model_validate(positioned.value)
-    trial = _with(registry, programme.key, positioned, [*neighbours, *_others(published, positioned.value, neighbours)])
-    complaints = [one for one in run_examples(trial, (programme.key,)) if one.file == DRAFT]
-    complaints += _lint_errors(trial, programme, today)
+    new = {version.version: (version, *rest) for version, *rest in zip(versions, places, spans, strict=True) if version}
+    trial = _with(registry, key, new, _beside(registry, key, positioned.value))
+    complaints = [one for one in run_examples(trial, (key,)) if one.file == DRAFT]
+    remarks: dict[str, list[Complaint]] = {"error": complaints, "warning": []}
+    for version, *_ in new.values():
+        for level, complaint in _remarks(trial, version, today):
+            remarks[level].append(complaint)
     if complaints:
         raise NotReady(complaints)
-    return Ready(programme, positioned.value, tuple(neighbours))
+    return Ready(positioned.value, tuple(remarks["warning"]))
 
 
-def _fitted(
-    document: RawDocument, published: Sequence[RawDocument], positioned: PositionedDocument
-) -> tuple[RawDocument, list[RawDocument]]:
-    """Fit a version between its neighbours: the earlier one ends the day before it, it ends the day before the next."""
-    first = _first(document)
-    later = [one for one in published if _first(one) > first]
-    fitted = copy.deepcopy(document)
-    if later:
-        room = _first(later[0]) - _DAY
-        until = fitted["valid"].get("until")
-        if until is None:
-            fitted["valid"]["until"] = room.isoformat()
-        elif _as_day(until) > room:
-            message = f"found {until}; expected {room} or earlier: a version from {_first(later[0])} is published"
-            positioned.complain("valid.until", message)
-    earlier = [one for one in published if _first(one) < first][-1:]
-    neighbours = [ended(one, first - _DAY) for one in earlier if _last(one) is None or _last(one) >= first]  # type: ignore[operator]
-    return fitted, neighbours
+def _fitted(positioned: PositionedDocument, published: Sequence[RawDocument]) -> RawDocument:
+    """Fit a version before the next: it ends the day before; the earlier one ends where it begins."""
+    fitted: RawDocument = copy.deepcopy(positioned.value)
+    first, until = _first(fitted), fitted["valid"].get("until")
+    later = min((_first(one) for one in published if _first(one) > first), default=None)
+    if later is None:
+        return fitted
+    room = later - _DAY
+    if until is None:
+        fitted["valid"]["until"] = room.isoformat()
+    elif _as_day(until) > room:
+        message = f"found {until}; expected {room} or earlier: a version from {later} is published"
+        positioned.complain("valid.until", message)
+    return fitted
+
+
+def _spans(registry: Registry, document: RawDocument) -> list[Span]:
+    """Return the versions that a document becomes beside its template."""
+    if document.get("based_on") is None:
+        return [Span(document, document)]
+    templates = [one for (key, _), one in registry.documents.items() if key == document["based_on"]]
+    return followed(document, template_of(document, templates), templates)
+
+
+def _own(registry: Registry, document: RawDocument) -> RawDocument:
+    """Return what a document says itself: what it takes over is for the template's examples to show."""
+    if document.get("based_on") is None:
+        return document
+    templates = [one for (key, _), one in registry.documents.items() if key == document["based_on"]]
+    there = inheritable(template_of(document, templates))
+    return {name: part for name, part in document.items() if there.get(name) != part}
+
+
+def _beside(registry: Registry, key: str, document: RawDocument) -> list[RawDocument]:
+    """Return what stays of the versions published so far: before the new one begins, and after it ends."""
+    first, last = _first(document), _last(document)
+    found = []
+    for one in (registry.documents[key, version.version] for version in registry.programmes.get(key, ())):
+        if _first(one) < first:
+            ends = _last(one)
+            found.append(ended(one, first - _DAY) if ends is None or ends >= first else one)
+        elif last is not None and _first(one) > last:
+            found.append(one)
+    return found
 
 
 def ended(document: Mapping[str, Any], last: dt.date) -> RawDocument:
-    """Return a document that is law until a day."""
+    """Return a document that is law until a day.
+
+    Raises:
+        InvalidInput: it ends before that day: an end is not put off by ending it once more.
+    """
+    until = _last(document)
+    if until is not None and until < last:
+        message = f"found {last}; expected {until} or earlier, when the version from {_first(document)} ends anyway"
+        raise InvalidInput(message, field="last_day")
     copied = copy.deepcopy(dict(document))
     copied["valid"] = {**copied["valid"], "until": last.isoformat()}
     return copied
 
 
-def _others(
-    published: Sequence[RawDocument], document: RawDocument, neighbours: Sequence[RawDocument]
-) -> list[RawDocument]:
-    replaced = {_first(one) for one in (document, *neighbours)}
-    return [one for one in published if _first(one) not in replaced]
-
-
-def _with(registry: Registry, key: str, positioned: PositionedDocument, others: Sequence[RawDocument]) -> Registry:
+def _with(
+    registry: Registry,
+    key: str,
+    new: Mapping[str, tuple[Programme, PositionedDocument, Span]],
+    others: Sequence[RawDocument],
+) -> Registry:
     """Return the registry as it would be with the draft published."""
-    documents = sorted([positioned.value, *others], key=_first)
-    versions = tuple(Programme.model_validate(one) for one in documents)
-    files = {
-        (key, version.version): positioned if one is positioned.value else PositionedDocument("published", one)
-        for version, one in zip(versions, documents, strict=True)
-    }
-    return dataclasses.replace(registry, programmes={**registry.programmes, key: versions}, files=files)
+    programmes = [*(one for one, *_ in new.values()), *map(Programme.model_validate, others)]
+    versions = tuple(sorted(programmes, key=lambda one: one.valid.from_))
+    files = {(key, str(_first(one))): PositionedDocument("published", one) for one in others}
+    files |= {(key, version): place for version, (_, place, _) in new.items()}
+    spans = {(key, version): span for version, (_, _, span) in new.items()}
+    return dataclasses.replace(
+        registry,
+        programmes={**registry.programmes, key: versions},
+        documents={
+            **registry.documents,
+            **{(key, str(_first(one))): one for one in others},
+            **{place: span.document for place, span in spans.items()},
+        },
+        files=files,
+        spans={**registry.spans, **spans},
+    )
 
 
-def _lint_errors(trial: Registry, programme: Programme, today: dt.date) -> Iterable[Complaint]:
-    compiled = trial.rulebook.on(programme.key, programme.valid.from_)
+def _remarks(trial: Registry, version: Programme, today: dt.date) -> Iterator[tuple[str, Complaint]]:
     words = phrases("phrases/lint")
-    for remark in lint(compiled, today, trial.facts, trial.parameters) if compiled is not None else ():
-        if remark.level == "error":
-            yield Complaint(DRAFT, 0, remark.path, f"{remark.code}: {sentence_of(remark, trial, words)}")
+    told = Phrases("ja", phrases("phrases/ja"), trial.facts, trial.parameters, trial.names)
+    for remark in remarks_of(trial, version, today, told, words):
+        yield remark.level, Complaint(DRAFT, 0, remark.path, f"{remark.code}: {sentence_of(remark, trial, words)}")
 
 
 def _first(document: Mapping[str, Any]) -> dt.date:

@@ -60,6 +60,9 @@ class ProgrammeVersionRow(SQLModel, table=True):
     valid_until: dt.date | None = None
     document: dict[str, Any] = Field(sa_type=JSONB)
     sha256: str = Field(max_length=64)
+    template_sha256: str | None = Field(
+        default=None, max_length=64, description="the template version it was derived from; see `following`"
+    )
     kind: str = Field(description="published, changed, retired or rolled_back: what made this row")
     draft_id: uuid.UUID | None = Field(default=None, description="the approved draft; null = the registry's files")
     approver_id: uuid.UUID | None = None
@@ -129,7 +132,9 @@ class ProgrammeDraft(SQLModel, table=True):
     ends_on: dt.date | None = Field(default=None, description="retirement: the programme's last day")
     template_sha256: str | None = Field(default=None, max_length=64, description="the template it was derived from")
     revision: int = 1
-    author_ids: list[uuid.UUID] = Field(default_factory=list, sa_type=ARRAY(Uuid))
+    author_ids: list[uuid.UUID] = Field(
+        default_factory=list, sa_type=ARRAY(Uuid), description="written by a trigger, from the account in context"
+    )
     approver_id: uuid.UUID | None = None
     comment: str | None = None
     created_at: dt.datetime = instant()

@@ -29,14 +29,15 @@ PARAMETER = "parameter:"
 
 @dataclass(frozen=True, slots=True)
 class UpkeepRow:
-    """Something that ends on or before the coming 31 March, or is to be read again.
+    """Something that ends on or before the coming 31 March, is to be read again, or changes with its template.
 
     Attributes:
         subject: a programme's key, or `parameter:NAME`.
-        reason: `ends` or `check`.
-        due_on: its last day, or the day by which it was to be checked.
+        reason: `ends`, `check`, or `template`: the programme it is based on changed since somebody wrote it.
+        due_on: its last day, the day by which it was to be checked, or the day from which the change counts here.
         followed_by: the first day of what is published to follow it; None where nothing is.
         programmes: for a parameter, the programmes that name it.
+        fields: for `template`, what both changed: the local words stay until somebody decides.
         decision: undecided, continue, change, end, or waiting for somebody else's figure.
     """
 
@@ -46,13 +47,14 @@ class UpkeepRow:
     due_on: dt.date
     followed_by: dt.date | None = None
     programmes: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
     decision: str = UNDECIDED
     note: str | None = None
 
     def as_document(self) -> dict[str, Any]:
         """As plain JSON values."""
         days = {"due_on": self.due_on.isoformat(), "followed_by": str(self.followed_by) if self.followed_by else None}
-        return {**asdict(self), **days, "programmes": list(self.programmes)}
+        return {**asdict(self), **days, "programmes": list(self.programmes), "fields": list(self.fields)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ def _rows(registry: Registry, on: dt.date, municipality_code: str | None) -> Ite
     named: dict[str, set[str]] = {}
     for key in _keys(registry, municipality_code):
         yield from _of_programme(key, registry.programmes[key], on, first, last)
+        yield from _of_template(registry, key)
         for version in registry.programmes[key]:
             for name in parameters_named_in(registry.documents[key, version.version]):
                 named.setdefault(name, set()).add(key)
@@ -166,6 +169,13 @@ def _of_programme(
     current = next((one for one in versions if one.valid.until is None or one.valid.until >= on), versions[-1])
     if current.next_check_on is not None and current.next_check_on <= on:
         yield UpkeepRow(key, current.name.ja, "check", current.next_check_on)
+
+
+def _of_template(registry: Registry, key: str) -> Iterator[UpkeepRow]:
+    for version in registry.programmes[key]:
+        span = registry.spans[key, version.version]
+        if span.taken or span.conflicts:
+            yield UpkeepRow(key, version.name.ja, "template", version.valid.from_, fields=span.conflicts)
 
 
 def _of_parameter(

@@ -5,7 +5,7 @@ contents close the row that was known and write a new one beside it, so that wha
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ from sqlmodel import Session, col, select
 from app.platform.change_queue import programme_changed
 from app.platform.settings import settings
 from app.registry.digests import storable
-from app.registry.loading import Registry, load_vocabulary
+from app.registry.inheritance import Span, followed, template_of
+from app.registry.loading import Registry, VersionKey, load_vocabulary
 from app.registry.programme import Programme
 from app.registry.references import parameters_named_in
 from app.registry.tables import MunicipalityRow, ParameterRow, ProgrammeRow, ProgrammeVersionRow
@@ -71,8 +72,11 @@ def publish(session: Session, registry: Registry, now: dt.datetime) -> Publicati
             session.add(ProgrammeRow(key=key, municipality_code=key.split("/", maxsplit=1)[0]))
             session.flush()
         for version in versions:
-            document = registry.documents[key, version.version]
-            _write_version(session, version, document, known.get((key, version.valid.from_)), now, report)
+            document = registry.written.get((key, version.version))
+            if document is None:
+                continue  # a later span of a version that is written as one
+            held, template = known.get((key, version.valid.from_)), digest_of_template(registry, document)
+            _write_version(session, version, document, template, held, now, report)
             if key not in report.to_evaluate and changed_parameters & set(parameters_named_in(document)):
                 report.changed.append(key)
     for key in sorted(report.to_evaluate):
@@ -119,7 +123,8 @@ def first_known_at(session: Session) -> dt.datetime | None:
 _FINGERPRINT = text(
     """
     SELECT encode(sha256(convert_to(coalesce(string_agg(mark, ';' ORDER BY mark), ''), 'UTF8')), 'hex') FROM (
-        SELECT programme_key || '@' || valid_from || '=' || sha256 AS mark, known_from, known_until
+        SELECT concat(programme_key, '@', valid_from, '=', sha256, '<', template_sha256) AS mark, known_from,
+            known_until
         FROM programme_versions
         UNION ALL SELECT name || '=' || sha256, known_from, known_until FROM parameters
     ) AS marks
@@ -138,12 +143,11 @@ def _known(table: type[ProgrammeVersionRow] | type[ParameterRow], at: dt.datetim
 def _read_registry(session: Session, at: dt.datetime | None) -> Registry:
     municipalities, facts = load_vocabulary(settings().registry_directory)
     programmes: dict[str, tuple[Programme, ...]] = {}
-    documents: dict[tuple[str, str], dict[str, Any]] = {}
-    statement = select(ProgrammeVersionRow.document).where(_known(ProgrammeVersionRow, at))
-    for document in session.exec(statement.order_by(col(ProgrammeVersionRow.valid_from))):
-        version = Programme.model_validate(document)
+    spans: dict[VersionKey, Span] = {}
+    for span in _read_spans(session, at):
+        version = Programme.model_validate(span.document)
         programmes[version.key] = (*programmes.get(version.key, ()), version)
-        documents[version.key, version.version] = dict(document)
+        spans[version.key, version.version] = span
     parameters = session.exec(
         select(ParameterRow.name, ParameterRow.document).where(_known(ParameterRow, at)).order_by(ParameterRow.name)
     ).all()
@@ -153,23 +157,44 @@ def _read_registry(session: Session, at: dt.datetime | None) -> Registry:
         facts=facts,
         parameters=Parameters(Parameter.model_validate(document) for _, document in parameters),
         programmes=programmes,
-        documents=documents,
+        documents={place: span.document for place, span in spans.items()},
         parameter_documents={name: dict(document) for name, document in parameters},
         files={},
+        written={(key, span.written_from): span.written for (key, _), span in spans.items()},
+        spans=spans,
     )
+
+
+def _read_spans(session: Session, at: dt.datetime | None) -> Iterator[Span]:
+    """Read the versions known at an instant, each as it is law beside its template as known then; by first day."""
+    row = ProgrammeVersionRow
+    known = select(row.programme_key, row.document, row.template_sha256).where(_known(row, at))
+    rows = session.exec(known.order_by(col(row.valid_from))).all()
+    named = {document["based_on"] for _, document, _ in rows if document.get("based_on") is not None}
+    templates = {one: [document for key, document, _ in rows if key == one] for one in named}
+    wanted = {digest for *_, digest in rows if digest is not None}
+    originals = select(row.sha256, row.document).where(col(row.programme_key).in_(named), col(row.sha256).in_(wanted))
+    before = dict(session.exec(originals).all())
+    for _, document, digest in rows:
+        key = document.get("based_on")
+        if key is None:
+            yield Span(dict(document), dict(document))
+        elif templates[key]:
+            yield from followed(document, before.get(digest or "") or templates[key][0], templates[key])
 
 
 def _write_version(
     session: Session,
     programme: Programme,
     raw: Mapping[str, Any],
+    template_sha256: str | None,
     known: ProgrammeVersionRow | None,
     now: dt.datetime,
     report: PublicationReport,
 ) -> None:
     document, digest = storable(raw)
     name = f"{programme.key}@{programme.version}"
-    if known is not None and known.sha256 == digest:
+    if known is not None and (known.sha256, known.template_sha256) == (digest, template_sha256):
         report.unchanged += 1
         return
     if known is not None and known.draft_id is not None:
@@ -182,13 +207,31 @@ def _write_version(
             programme_key=programme.key,
             municipality_code=programme.municipality,
             valid_from=programme.valid.from_,
-            valid_until=programme.valid.until,
+            valid_until=_day(document["valid"].get("until")),
             document=document,
             sha256=digest,
+            template_sha256=template_sha256,
             kind="published" if known is None else "changed",
             known_from=now,
         )
     )
+
+
+def digest_of_template(registry: Registry, document: Mapping[str, Any]) -> str | None:
+    """Return the digest of the template's version from which a document takes over; None where it is based on none.
+
+    Raises:
+        NoTemplate: none is in force on the document's first day.
+    """
+    key = document.get("based_on")
+    if key is None:
+        return None
+    templates = [registry.documents[key, one.version] for one in registry.programmes.get(key, ())]
+    return storable(template_of(document, templates))[1]
+
+
+def _day(text: str | None) -> dt.date | None:
+    return None if text is None else dt.date.fromisoformat(text)
 
 
 def _write_parameters(session: Session, registry: Registry, now: dt.datetime, report: PublicationReport) -> set[str]:

@@ -1,8 +1,8 @@
 """`/staff/api/v1`: the registry's life as JSON, for signed-in staff and the editor to come.
 
-Every change carries the CSRF token of the session in `X-CSRF-Token` (`GET /session` gives it). Saving and approving say
-which revision was read, in `If-Match`; a stale one is refused with what changed and by whom. Doing anything twice is
-doing it once.
+Every change carries the CSRF token of the session in `X-CSRF-Token` (`GET /session` gives it). Whatever is done to a
+draft says which revision was read, in `If-Match`; a stale one is refused with what changed and by whom. Doing anything
+twice is doing it once.
 """
 
 import datetime as dt
@@ -25,6 +25,7 @@ from app.faces.staff.registry_views import (
     Retirement,
     ReturnComment,
     RollBack,
+    TemplateAdoption,
     UpkeepChoice,
     programme_document,
     version_document,
@@ -37,7 +38,7 @@ from app.registry.differences import difference, document_on, template_differenc
 from app.registry.drafts import drafts_of, key_of, open_draft, save_draft
 from app.registry.lifecycle import Editor
 from app.registry.loading import Registry
-from app.registry.readiness import loaded
+from app.registry.readiness import NotReady, loaded, ready
 from app.registry.upkeep import Choice, decide, unread_sources, upkeep
 from app.registry.versions import published_now
 from app.web.access import Staff
@@ -122,8 +123,18 @@ def ask_for_roll_back(actor: Staff, code: str, name: str, wanted: RollBack) -> D
         if wanted.version_id not in ids:
             raise NotFound(f"found no version {wanted.version_id} of {code}/{name}; expected one of its history")
         draft = lifecycle.roll_back(
-            session, wanted.version_id, wanted.reason, editor, clock.now(), valid_from=wanted.valid_from
-        )
+            session, wanted.version_id, wanted.reason, editor, clock.now(),
+            valid_from=wanted.valid_from, valid_until=wanted.valid_until,
+        )  # fmt: skip
+        return _kept(session, draft)
+
+
+@router.post("/programmes/{code}/{name}/template-adoptions", status_code=201)
+def adopt_template(actor: Staff, code: str, name: str, wanted: TemplateAdoption, if_match: IfMatch = None) -> DraftView:
+    """Make a draft of what the changed template means for a local programme, from the day on which it counts."""
+    with _acting(actor, EDIT) as (session, editor):
+        revision = None if if_match is None else _revision(if_match)
+        draft = lifecycle.adopt_template(session, f"{code}/{name}", wanted.on, editor, clock.now(), revision=revision)
         return _kept(session, draft)
 
 
@@ -149,7 +160,7 @@ def put_draft(
         revision = None if if_match is None else _revision(if_match)
         draft = save_draft(
             session, wanted.document, editor.account_id, clock.now(), revision=revision,
-            template_sha256=wanted.template_sha256, comment=wanted.comment,
+            comment=wanted.comment,
         )  # fmt: skip
         response.headers["ETag"] = f'"{draft.revision}"'
         return _kept(session, draft)
@@ -186,6 +197,20 @@ def read_draft_difference(actor: Staff, draft_id: uuid.UUID) -> dict[str, Any]:
     return {"differences": [one.as_document() for one in found]}
 
 
+@router.get("/drafts/{draft_id}/readiness")
+def read_readiness(actor: Staff, draft_id: uuid.UUID) -> dict[str, Any]:
+    """Say whether a draft may be published, with every error that keeps it from it and every remark."""
+    with _acting(actor, READ) as (session, _):
+        draft = open_draft(session, draft_id)
+        registry = published_now(session).registry
+    try:
+        found = ready(registry, draft.document, clock.today(), draft.template_sha256)
+    except NotReady as problem:
+        return {"ready": False, "errors": problem.errors, "remarks": []}
+    remarks = [{"at": one.path, "remark": one.message} for one in found.remarks]
+    return {"ready": True, "errors": [], "remarks": remarks}
+
+
 @router.post("/drafts/{draft_id}/submission")
 def submit_draft(actor: Staff, draft_id: uuid.UUID, if_match: Annotated[str, Header()]) -> DraftView:
     """Hand a draft over for review."""
@@ -194,17 +219,20 @@ def submit_draft(actor: Staff, draft_id: uuid.UUID, if_match: Annotated[str, Hea
 
 
 @router.post("/drafts/{draft_id}/return")
-def return_draft(actor: Staff, draft_id: uuid.UUID, wanted: ReturnComment) -> DraftView:
+def return_draft(
+    actor: Staff, draft_id: uuid.UUID, wanted: ReturnComment, if_match: Annotated[str, Header()]
+) -> DraftView:
     """Give a draft back to its author with what is to be changed."""
     with _acting(actor, APPROVE) as (session, editor):
-        return _kept(session, lifecycle.return_to_author(session, draft_id, wanted.comment, editor, clock.now()))
+        revision, comment = _revision(if_match), wanted.comment
+        return _kept(session, lifecycle.return_to_author(session, draft_id, revision, comment, editor, clock.now()))
 
 
 @router.post("/drafts/{draft_id}/withdrawal")
-def withdraw_draft(actor: Staff, draft_id: uuid.UUID) -> DraftView:
+def withdraw_draft(actor: Staff, draft_id: uuid.UUID, if_match: Annotated[str, Header()]) -> DraftView:
     """Give a draft up."""
     with _acting(actor, EDIT) as (session, editor):
-        return _kept(session, lifecycle.withdraw(session, draft_id, editor, clock.now()))
+        return _kept(session, lifecycle.withdraw(session, draft_id, _revision(if_match), editor, clock.now()))
 
 
 @router.post("/drafts/{draft_id}/approval")

@@ -23,7 +23,6 @@ class DraftInput(Wanted):
     """A draft to save: the whole document, or with `based_on` what differs from the template."""
 
     document: dict[str, Any]
-    template_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     comment: str | None = Field(default=None, max_length=2000)
 
 
@@ -41,11 +40,18 @@ class Retirement(Wanted):
 
 
 class RollBack(Wanted):
-    """The version of the history whose contents come back, from which day, and why."""
+    """The version of the history whose contents come back, from which day until which, and why."""
 
     version_id: uuid.UUID
     reason: str = Field(max_length=2000)
     valid_from: dt.date | None = None
+    valid_until: dt.date | None = None
+
+
+class TemplateAdoption(Wanted):
+    """A day on which the changed template counts."""
+
+    on: dt.date
 
 
 class UpkeepChoice(Wanted):

@@ -74,9 +74,9 @@ def test_two_people_publish_roll_back_and_end(author, approver):
     assert back.status_code == 404
     back = author.call("POST", f"{PROGRAMME}/roll-backs", wanted)
     assert (back.status_code, back.json()["kind"]) == (201, "roll_back"), back.text
-    refused = approver.call("POST", f"/drafts/{back.json()['id']}/return", {"comment": "金額は正しい"})
+    refused = approver.call("POST", f"/drafts/{back.json()['id']}/return", {"comment": "金額は正しい"}, if_match="1")
     assert refused.json()["comment"] == "金額は正しい"
-    assert author.call("POST", f"/drafts/{back.json()['id']}/withdrawal").json()["state"] == "withdrawn"
+    assert author.call("POST", f"/drafts/{back.json()['id']}/withdrawal", if_match="1").json()["state"] == "withdrawn"
     end = author.call("POST", f"{PROGRAMME}/retirements", {"last_day": "2027-03-31", "reason": "統合のため"})
     done = approver.call("POST", f"/drafts/{end.json()['id']}/approval", if_match="1").json()
     assert done["dropped"] == ["2027-04-01"]

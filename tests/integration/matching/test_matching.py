@@ -204,14 +204,14 @@ def test_publishing_again_evaluates_nobody_and_a_changed_programme_evaluates_its
     assert (report.added, report.changed) == ([], [])
     assert drain() == []
     key = ("131121/birth-cost-grant", published_registry.programmes["131121/birth-cost-grant"][-1].version)
-    original = published_registry.documents[key]
-    published_registry.documents[key] = {**original, "sensitive": True}
+    original = published_registry.written[key]
+    published_registry.written[key] = {**original, "sensitive": True}
     try:
         with owner_session() as session:
             report = publish(session, published_registry, clock.now())
             session.commit()
     finally:
-        published_registry.documents[key] = original
+        published_registry.written[key] = original
     assert report.to_evaluate == {"131121/birth-cost-grant"}
     (run,) = drain()
     assert (run.municipality_code, run.programme_key, run.households) == ("131121", "131121/birth-cost-grant", 1)

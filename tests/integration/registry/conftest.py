@@ -25,20 +25,32 @@ class Office:
 
     @property
     def context(self):
-        return Context(municipality=self.author.municipality_code)
+        return context_of(self.author)
+
+    @property
+    def approving(self):
+        return context_of(self.approver)
+
+
+def context_of(editor):
+    """On whose rows somebody acts, and who."""
+    return Context(municipality=editor.municipality_code, staff=editor.account_id)
 
 
 @pytest.fixture
 def office(published_registry):
-    with app_session(Context(municipality=SETAGAYA)) as session:
-        people = {}
-        for role in ("editor", "approver"):
-            people[role] = new_id()
-            session.add(
-                StaffAccount(id=people[role], municipality_code=SETAGAYA, post=f"子ども課(架空) {role}", role=role)
-            )
+    return office_of(SETAGAYA)
+
+
+def office_of(code):
+    """Two posts of a municipality: one writes, one approves."""
+    people = {role: Editor(new_id(), code) for role in ("editor", "approver")}
+    with app_session(Context(municipality=code)) as session:
+        for role, person in people.items():
+            post = f"子ども課(架空) {role}"
+            session.add(StaffAccount(id=person.account_id, municipality_code=code, post=post, role=role))
         session.commit()
-    return Office(Editor(people["editor"], SETAGAYA), Editor(people["approver"], SETAGAYA))
+    return Office(people["editor"], people["approver"])
 
 
 def a_programme(first: str = "2026-04-01", yen: int = 3000, **more):
@@ -63,7 +75,12 @@ def a_programme(first: str = "2026-04-01", yen: int = 3000, **more):
                 "household": {**household, "children": [{"id": "c1", "birth_date": born}]},
                 "on": day,
                 "expect": {"child:c1": {"verdict": "eligible", "amount": yen}},
-            }
+            },
+            {
+                "household": {**household, "children": [{"id": "c1", "birth_date": f"{int(first[:4]) - 7}-05-05"}]},
+                "on": day,
+                "expect": {"child:c1": {"verdict": "ineligible"}},
+            },
         ],
     }
     return {**copy.deepcopy(document), **more}

@@ -32,7 +32,7 @@ def test_two_accounts_take_a_file_to_publication_and_end_it(office, tmp_path):
     assert done.output == f"{KEY}@2026-04-01: written\n"
     end = run("registry", "retire", KEY, "--last-day", "2027-03-31", "--reason", "統合", *author)
     assert end.exit_code == 0, end.output
-    assert run("registry", "withdraw", end.output.split()[0], *author).output.endswith("withdrawn\n")
+    assert run("registry", "withdraw", end.output.split()[0], "--revision", 1, *author).output.endswith("withdrawn\n")
 
 
 def test_a_past_decision_is_printed_with_what_it_was_decided_from(published_registry):

@@ -9,12 +9,13 @@ from sqlmodel import select
 from app.platform import clock
 from app.platform.database import Context, app_session, owner_session
 from app.platform.errors import InvalidInput
+from app.platform.identifiers import new_id
 from app.registry.changes import BEGINNING, changes_since
 from app.registry.drafts import put_drafts
 from app.registry.tables import ProgrammeDraft
 
 NOW = dt.datetime(2026, 11, 24, 1, tzinfo=dt.UTC)
-SETAGAYA = Context(municipality="131121")
+SETAGAYA = Context(municipality="131121", staff=new_id())
 
 
 def a_document(number: int = 1, **more):
@@ -61,7 +62,7 @@ def test_drafts_stay_in_their_municipality(todoke_environment):
     with app_session(Context(municipality="131172")) as session:
         assert session.exec(select(ProgrammeDraft)).all() == []
     with pytest.raises(Exception, match="row-level security"):
-        put([a_document(2)], Context(municipality="131172"))
+        put([a_document(2)], Context(municipality="131172", staff=new_id()))
 
 
 def test_documents_that_name_no_version_write_nothing(todoke_environment):

@@ -7,18 +7,20 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlmodel import select
 
+from app.accounts.tables import StaffAccount
 from app.platform.change_queue import Change
 from app.platform.database import Context, app_session, owner_session
 from app.platform.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from app.platform.identifiers import new_id
 from app.registry import lifecycle
 from app.registry.changes import changes_since
+from app.registry.digests import storable
 from app.registry.drafts import StaleRevision, save_draft
 from app.registry.lifecycle import Editor
 from app.registry.readiness import NotReady
 from app.registry.tables import ProgrammeDraft, ProgrammeVersionRow
 from app.registry.versions import publish, published
-from tests.integration.registry.conftest import NOW, SETAGAYA, a_programme
+from tests.integration.registry.conftest import NOW, SETAGAYA, a_programme, context_of
 
 KEY = "131121/picture-book-money"
 LATER = NOW + dt.timedelta(days=1)
@@ -38,8 +40,9 @@ def submit(office, draft, now=NOW):
 
 
 def approve(office, draft, now=NOW, by=None):
-    with app_session(office.context) as session:
-        done = lifecycle.approve_and_publish(session, draft.id, draft.revision, by or office.approver, now)
+    by = by or office.approver
+    with app_session(context_of(by)) as session:
+        done = lifecycle.approve_and_publish(session, draft.id, draft.revision, by, now)
         session.commit()
     return done
 
@@ -108,6 +111,7 @@ WRONG = [
     ({"amount": [{"per": "month"}]}, "amount[0].yen"),
     ({"based_on": "000000/no-such"}, "based_on"),
     ({"criteria": NEVER, "examples": []}, "never_true"),
+    ({"name": {"ja": "ここに書く"}}, "unfilled"),
 ]
 
 
@@ -124,15 +128,15 @@ def test_what_is_wrong_is_not_submitted(office):
 def test_returned_changed_and_withdrawn(office):
     draft = save(office, a_programme())
     submit(office, draft)
-    with app_session(office.context) as session:
-        back = lifecycle.return_to_author(session, draft.id, "金額の根拠を書いてください", office.approver, NOW)
+    with app_session(office.approving) as session:
+        back = lifecycle.return_to_author(session, draft.id, 1, "金額の根拠を書いてください", office.approver, NOW)
         session.commit()
     assert (back.state, back.revision) == ("draft", 1)
     with pytest.raises(Conflict, match="found the draft draft; expected in_review"):
         approve(office, draft)
     with app_session(office.context) as session:
-        lifecycle.withdraw(session, draft.id, office.author, NOW)
-        lifecycle.withdraw(session, draft.id, office.author, NOW)
+        lifecycle.withdraw(session, draft.id, 1, office.author, NOW)
+        lifecycle.withdraw(session, draft.id, 1, office.author, NOW)
         session.commit()
     assert save(office, a_programme()).revision == 1
 
@@ -178,25 +182,98 @@ def test_the_web_role_publishes_in_no_other_way(office):
         "INSERT INTO programme_versions SELECT * FROM programme_versions",
         "DELETE FROM registry_changes",
         "INSERT INTO registry_changes (kind, sha256, at) VALUES ('published', '', now())",
+        "UPDATE programme_drafts SET author_ids = '{}'",
+        "UPDATE programme_drafts SET programme_key = '131121/other'",
+        "UPDATE programme_drafts SET ends_on = '2020-01-01'",
     ):
         with app_session(office.context) as session, pytest.raises(ProgrammingError, match="permission denied"):
             session.execute(text(statement))
-    call = text("SELECT publish_programme_draft(:draft, 1, :approver, CAST(:versions AS jsonb), '{}', now())")
 
-    def straight(municipality, approver, versions="[]"):
-        with app_session(Context(municipality=municipality)) as session:
-            session.execute(call, {"draft": draft.id, "approver": approver, "versions": versions})
+    def straight(context):
+        with app_session(context) as session:
+            session.execute(text("SELECT publish_programme_draft(:draft, 1, :at)"), {"draft": draft.id, "at": NOW})
 
     with pytest.raises(DBAPIError, match="expected revision 1 of a draft in review"):
-        straight(SETAGAYA, office.approver.account_id)
+        straight(office.approving)
     submit(office, draft)
     with pytest.raises(DBAPIError, match="expected revision 1 of a draft in review"):
-        straight("131172", office.approver.account_id)
-    for stranger in (office.author.account_id, new_id()):
-        with pytest.raises(DBAPIError, match="who did not write the draft"):
-            straight(SETAGAYA, stranger)
-    with pytest.raises(DBAPIError, match="expected versions of 131121/picture-book-money alone"):
-        straight(SETAGAYA, office.approver.account_id, '[{"document": {"municipality": "000000", "id": "x"}}]')
+        straight(Context(municipality="131172", staff=office.approver.account_id))
+    for stranger in (office.author.account_id, new_id(), None):
+        with pytest.raises(DBAPIError, match="expected an approver of this municipality who did not write"):
+            straight(Context(municipality=SETAGAYA, staff=stranger))
+    with app_session(office.approving) as session:
+        session.execute(
+            text("UPDATE staff_accounts SET role = 'editor' WHERE id = :id"), {"id": office.approver.account_id}
+        )
+        with pytest.raises(DBAPIError, match="expected an approver"):
+            session.execute(text("SELECT publish_programme_draft(:draft, 1, :at)"), {"draft": draft.id, "at": NOW})
+
+
+def test_who_wrote_a_draft_and_what_was_reviewed_cannot_be_forged(office):
+    draft = save(office, a_programme())
+    submit(office, draft)
+    forged = "UPDATE programme_drafts SET document = jsonb_set(document, '{criteria}', '{}'), sha256 = repeat('0', 64)"
+    for statement, refusal in (
+        (forged, "expected new contents as revision 2, to be reviewed"),
+        (f"{forged}, revision = 2", "to be reviewed"),
+        ("UPDATE programme_drafts SET state = 'published'", "published by publish_programme_draft alone"),
+    ):
+        with app_session(office.approving) as session, pytest.raises(DBAPIError, match=refusal):
+            session.execute(text(statement))
+    nobody = Context(municipality=SETAGAYA)
+    with app_session(nobody) as session, pytest.raises(DBAPIError, match="expected the staff account that writes"):
+        session.execute(text(f"{forged}, revision = 2, state = 'draft'"))
+    with app_session(office.approving) as session:  # whoever changes it is an author from then on
+        session.execute(text(f"{forged}, revision = 2, state = 'draft'"))
+        authors = session.execute(text("SELECT author_ids FROM programme_drafts")).scalar_one()
+        assert authors == [office.author.account_id, office.approver.account_id]
+        session.rollback()
+    approve(office, draft)
+    with owner_session() as session:
+        wrong = text("SELECT count(*) FROM programme_versions WHERE sha256 <> todoke_digest(document)")
+        assert (
+            session.execute(wrong).scalar_one() == 0
+        )  # the digest made there is the one made here, for every document
+        row = session.exec(select(ProgrammeVersionRow).where(ProgrammeVersionRow.programme_key == KEY)).one()
+    assert (row.document, row.sha256) == storable(a_programme())
+
+
+def test_an_end_cannot_be_put_off_by_ending_once_more(office):
+    publish_document(office, a_programme(valid={"from": "2026-04-01", "until": "2027-03-31"}))
+    with app_session(office.context) as session:
+        with pytest.raises(InvalidInput, match="expected 2027-03-31 or earlier"):
+            lifecycle.retire(session, KEY, dt.date(2028, 3, 31), "続ける", office.author, LATER)
+        draft = lifecycle.retire(session, KEY, dt.date(2027, 3, 31), "統合", office.author, LATER)
+        session.commit()
+    with owner_session() as session:  # a forged last day is refused where it is published too
+        session.execute(text("ALTER TABLE programme_drafts DISABLE TRIGGER keep_authors"))
+        session.execute(text("UPDATE programme_drafts SET ends_on = '2028-03-31' WHERE kind = 'retirement'"))
+        session.execute(text("ALTER TABLE programme_drafts ENABLE TRIGGER keep_authors"))
+        session.commit()
+    with app_session(office.approving) as session, pytest.raises(DBAPIError, match="expected a last day no later"):
+        session.execute(text("SELECT publish_programme_draft(:draft, 1, :at)"), {"draft": draft.id, "at": LATER})
+
+
+def test_before_its_first_day_a_whole_programme_is_dropped_unless_others_lean_on_it(office):
+    publish_document(office, a_programme())
+    leaning = {
+        "criteria": {"receives": "picture-book-money"},
+        "examples": [],
+        "certainty": "draft",
+        "draft_reason": "架空",
+    }
+    publish_document(office, {**a_programme(), "id": "other", **leaning})
+    with app_session(office.context) as session:
+        with pytest.raises(InvalidInput, match="found 131121/other leaning on 131121/picture-book-money"):
+            lifecycle.retire(session, KEY, dt.date(2026, 3, 31), "取りやめ", office.author, LATER)
+        end = lifecycle.retire(session, "131121/other", dt.date(2026, 3, 31), "取りやめ", office.author, LATER)
+        session.commit()
+    assert approve(office, end, LATER).dropped == ("2026-04-01",)
+    with app_session(office.context) as session:
+        end = lifecycle.retire(session, KEY, dt.date(2026, 3, 31), "取りやめ", office.author, LATER)
+        session.commit()
+    done = approve(office, end, LATER + dt.timedelta(hours=1))
+    assert (done.written, done.dropped, versions()) == ((), ("2026-04-01",), [])
 
 
 def test_nobody_rewrites_what_was_known(office):
@@ -217,21 +294,20 @@ def test_another_municipality_neither_sees_nor_ends_it(office):
     with app_session(Context(municipality="131172")) as session:
         assert session.exec(select(ProgrammeDraft)).all() == []
         with pytest.raises(NotFound):
-            lifecycle.withdraw(session, draft.id, stranger, NOW)
+            lifecycle.withdraw(session, draft.id, 1, stranger, NOW)
         with pytest.raises(NotFound):
             lifecycle.retire(session, KEY, dt.date(2027, 3, 31), "x", stranger, NOW)
 
 
 def test_publishing_the_files_again_keeps_what_staff_approved(office, published_registry):
     key, first = "131172/child-allowance", dt.date(2024, 10, 1)
-    with app_session(Context(municipality="131172")) as session:
-        from app.accounts.tables import StaffAccount
-
-        approver = StaffAccount(municipality_code="131172", post="架空", role="approver")
-        session.add(approver)
-        session.flush()
-        end = lifecycle.retire(session, key, dt.date(2027, 3, 31), "統合", Editor(new_id(), "131172"), NOW)
-        lifecycle.approve_and_publish(session, end.id, 1, Editor(approver.id, "131172"), NOW)
+    author, approver = (Editor(new_id(), "131172") for _ in range(2))
+    with app_session(context_of(author)) as session:
+        session.add(StaffAccount(id=approver.account_id, municipality_code="131172", post="架空", role="approver"))
+        end = lifecycle.retire(session, key, dt.date(2027, 3, 31), "統合", author, NOW)
+        session.commit()
+    with app_session(context_of(approver)) as session:
+        lifecycle.approve_and_publish(session, end.id, 1, approver, NOW)
         session.commit()
     with owner_session() as session:
         report = publish(session, published_registry, LATER)

@@ -1,8 +1,9 @@
 """the registry's life: what was known when, drafts and their approval, the feed of changes, upkeep decisions.
 
 Rows that were published keep their contents for ever; a trigger holds that against every role. The web role writes a
-published version in one way only: `publish_programme_draft`, which takes an approved draft of the municipality in
-context. The feed of changes is written by triggers, so that nothing can be published past it.
+published version in one way only: `publish_programme_draft`, which publishes a draft's own contents for the account in
+context, where that account may approve and wrote none of it. Who wrote a draft is kept by a trigger. The feed of
+changes is written by triggers, so that nothing can be published past it.
 """
 
 import sqlalchemy as sa
@@ -26,10 +27,14 @@ POLICIES = {
 }
 RIGHTS = {
     "registry_changes": "SELECT",
-    "programme_drafts": "SELECT, INSERT, UPDATE",
+    "programme_drafts": "SELECT, INSERT",
     "programme_draft_revisions": "SELECT, INSERT",
     "upkeep_decisions": "SELECT, INSERT",
 }
+# What the web role may change of a draft: never whose it is, who wrote it, who approved it or what it is a draft of.
+CHANGEABLE = (
+    "kind", "state", "document", "sha256", "template_sha256", "revision", "comment", "changed_at", "decided_at",
+)  # fmt: skip
 
 
 def upgrade() -> None:
@@ -42,9 +47,13 @@ def upgrade() -> None:
         for name, role, sees in (("app_rows", "todoke_app", app_sees), ("worker_rows", "todoke_worker", worker_sees)):
             op.execute(f"CREATE POLICY {name} ON {table} TO {role} USING ({sees}) WITH CHECK ({sees})")
         op.execute(f"GRANT {RIGHTS[table]} ON {table} TO todoke_app, todoke_worker")
+    op.execute(f"GRANT UPDATE ({', '.join(CHANGEABLE)}) ON programme_drafts TO todoke_app")
     _feed_what_is_already_published()
     _keep_history()
     _feed_changes()
+    _know_who_acts()
+    _keep_authors()
+    _digest()
     _publish_drafts()
 
 
@@ -61,6 +70,10 @@ def _know_when() -> None:
             table, sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False, server_default="published")
         )
         op.alter_column(table, "kind", server_default=None)
+    op.add_column(
+        "programme_versions",
+        sa.Column("template_sha256", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
+    )
     op.add_column("programme_versions", sa.Column("draft_id", sa.Uuid(), nullable=True))
     op.add_column("programme_versions", sa.Column("approver_id", sa.Uuid(), nullable=True))
     op.add_column("programme_versions", sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True))
@@ -247,16 +260,123 @@ def _feed_changes() -> None:
     )
 
 
-def _publish_drafts() -> None:
-    """Make the web role's one way to a published version: a draft in review, of its municipality, by somebody else."""
+def _know_who_acts() -> None:
+    op.execute(
+        "CREATE FUNCTION todoke_staff() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS "
+        "$$ SELECT nullif(current_setting('todoke.staff', true), '')::uuid $$"
+    )
+
+
+def _keep_authors() -> None:
+    """Keep who wrote a draft: everybody who began it, changed its contents or handed it over; nobody ever less.
+
+    The web role publishes and reopens nothing here, and new contents are a new revision that was not reviewed yet. An
+    operator's import (the owner) has no account and adds none.
+    """
     op.execute(
         """
-        CREATE FUNCTION publish_programme_draft(
-            wanted uuid, seen_revision integer, approver uuid, versions jsonb, ended date[], at timestamptz
-        ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
+        CREATE FUNCTION todoke_keep_authors() RETURNS trigger LANGUAGE plpgsql AS $$
+        DECLARE
+            written boolean := TG_OP = 'INSERT';
+            submitted boolean := NEW.state = 'in_review';
+            is_owner boolean := current_user = 'todoke_owner';
+        BEGIN
+            IF TG_OP = 'INSERT' THEN
+                NEW.author_ids := '{}';
+                IF NOT is_owner AND (NEW.state NOT IN ('draft', 'in_review') OR NEW.approver_id IS NOT NULL) THEN
+                    RAISE EXCEPTION 'expected a draft that nobody decided about' USING ERRCODE = 'check_violation';
+                END IF;
+            ELSE
+                NEW.author_ids := OLD.author_ids;
+                submitted := submitted AND OLD.state <> 'in_review';
+                written := (NEW.document, NEW.sha256, NEW.kind, NEW.ends_on, NEW.template_sha256)
+                    IS DISTINCT FROM (OLD.document, OLD.sha256, OLD.kind, OLD.ends_on, OLD.template_sha256);
+                IF written AND (NEW.revision, NEW.state) IS DISTINCT FROM (OLD.revision + 1, 'draft') THEN
+                    RAISE EXCEPTION 'expected new contents as revision %, to be reviewed', OLD.revision + 1
+                        USING ERRCODE = 'check_violation';
+                END IF;
+                IF NOT is_owner AND (NEW.state = 'published' OR OLD.state NOT IN ('draft', 'in_review')) THEN
+                    RAISE EXCEPTION 'a draft is published by publish_programme_draft alone, and stays as decided'
+                        USING ERRCODE = 'insufficient_privilege';
+                END IF;
+            END IF;
+            IF written OR submitted THEN
+                IF todoke_staff() IS NOT NULL AND NOT todoke_staff() = ANY (NEW.author_ids) THEN
+                    NEW.author_ids := NEW.author_ids || todoke_staff();
+                ELSIF todoke_staff() IS NULL AND NOT is_owner THEN
+                    RAISE EXCEPTION 'expected the staff account that writes in the context'
+                        USING ERRCODE = 'insufficient_privilege';
+                END IF;
+            END IF;
+            RETURN NEW;
+        END $$
+        """
+    )
+    op.execute(
+        "CREATE TRIGGER keep_authors BEFORE INSERT OR UPDATE ON programme_drafts "
+        "FOR EACH ROW EXECUTE FUNCTION todoke_keep_authors()"
+    )
+
+
+def _digest() -> None:
+    """The digest of `app.registry.digests.storable`, made here: of JSON with its keys in the order of their bytes."""
+    op.execute(
+        """
+        CREATE FUNCTION todoke_canonical(value jsonb) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+        BEGIN
+            RETURN CASE jsonb_typeof(value)
+                WHEN 'object' THEN '{' || coalesce((
+                    SELECT string_agg(to_json(one.key)::text || ': ' || todoke_canonical(one.value), ', '
+                        ORDER BY one.key COLLATE "C") FROM jsonb_each(value) AS one), '') || '}'
+                WHEN 'array' THEN '[' || coalesce((
+                    SELECT string_agg(todoke_canonical(one.part), ', ' ORDER BY one.place)
+                    FROM jsonb_array_elements(value) WITH ORDINALITY AS one(part, place)), '') || ']'
+                ELSE value::text
+            END;
+        END $$
+        """
+    )
+    op.execute(
+        "CREATE FUNCTION todoke_digest(document jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS "
+        "$$ SELECT encode(sha256(convert_to(todoke_canonical(document), 'UTF8')), 'hex') $$"
+    )
+
+
+def _publish_drafts() -> None:
+    """Make the web role's one way to a published version: a draft in review, of its municipality, by somebody else.
+
+    Everything written is the draft's own document or a version that is there with another last day.
+    """
+    op.execute(
+        """
+        CREATE FUNCTION todoke_write_version(
+            draft programme_drafts, first date, document jsonb, template text, kind text, at timestamptz
+        ) RETURNS void LANGUAGE sql AS $$
+            UPDATE programme_versions SET known_until = at
+            WHERE programme_key = draft.programme_key AND known_until IS NULL AND valid_from = first;
+            INSERT INTO programme_versions (id, programme_key, municipality_code, valid_from, valid_until, document,
+                sha256, template_sha256, kind, draft_id, approver_id, reason, known_from)
+            VALUES (gen_random_uuid(), draft.programme_key, draft.municipality_code, first,
+                (document #>> '{valid,until}')::date, document, todoke_digest(document), template, kind, draft.id,
+                todoke_staff(), draft.comment, at)
+        $$
+        """
+    )
+    op.execute("REVOKE ALL ON FUNCTION todoke_write_version FROM PUBLIC")
+    op.execute(
+        """
+        CREATE FUNCTION todoke_last_day(version programme_versions, last date) RETURNS jsonb LANGUAGE sql AS
+        $$ SELECT jsonb_set(version.document, '{valid,until}', to_jsonb(last::text)) $$
+        """
+    )
+    op.execute(
+        """
+        CREATE FUNCTION publish_programme_draft(wanted uuid, seen_revision integer, at timestamptz)
+        RETURNS TABLE (first_day date, what text)
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
         DECLARE
             draft programme_drafts;
-            version jsonb;
+            version programme_versions;
         BEGIN
             SELECT * INTO draft FROM programme_drafts
             WHERE id = wanted AND municipality_code = todoke_municipality() FOR UPDATE;
@@ -264,35 +384,88 @@ def _publish_drafts() -> None:
                 RAISE EXCEPTION 'expected revision % of a draft in review in the municipality in context', seen_revision
                     USING ERRCODE = 'check_violation';
             END IF;
-            IF approver = ANY (draft.author_ids) OR NOT EXISTS (
-                SELECT FROM staff_accounts WHERE id = approver AND municipality_code = draft.municipality_code
+            IF todoke_staff() = ANY (draft.author_ids) OR NOT EXISTS (
+                SELECT FROM staff_accounts WHERE id = todoke_staff() AND municipality_code = draft.municipality_code
+                    AND role IN ('approver', 'administrator')
             ) THEN
                 RAISE EXCEPTION 'expected an approver of this municipality who did not write the draft'
                     USING ERRCODE = 'insufficient_privilege';
             END IF;
+            IF EXISTS (SELECT FROM programme_versions WHERE programme_key = draft.programme_key AND known_from > at) THEN
+                RAISE EXCEPTION 'expected an instant after the last publication' USING ERRCODE = 'check_violation';
+            END IF;
             INSERT INTO programmes (key, municipality_code)
             VALUES (draft.programme_key, draft.municipality_code) ON CONFLICT DO NOTHING;
-            UPDATE programme_versions SET known_until = at WHERE programme_key = draft.programme_key
-                AND known_until IS NULL AND valid_from = ANY (ended);
-            FOR version IN SELECT * FROM jsonb_array_elements(versions) LOOP
-                IF version #>> '{document,municipality}' || '/' || (version #>> '{document,id}')
-                    IS DISTINCT FROM draft.programme_key THEN
-                    RAISE EXCEPTION 'expected versions of % alone', draft.programme_key
+            IF draft.kind = 'retirement' THEN
+                FOR version IN SELECT * FROM programme_versions WHERE programme_key = draft.programme_key
+                    AND known_until IS NULL AND valid_from > draft.ends_on ORDER BY valid_from LOOP
+                    UPDATE programme_versions SET known_until = at WHERE id = version.id;
+                    RETURN QUERY SELECT version.valid_from, 'dropped';
+                END LOOP;
+                SELECT * INTO version FROM programme_versions WHERE programme_key = draft.programme_key
+                    AND known_until IS NULL ORDER BY valid_from DESC LIMIT 1;
+                IF version.valid_until < draft.ends_on THEN
+                    RAISE EXCEPTION 'found a version that ends on %; expected a last day no later', version.valid_until
                         USING ERRCODE = 'check_violation';
+                ELSIF version.id IS NOT NULL THEN
+                    PERFORM todoke_write_version(draft, version.valid_from, todoke_last_day(version, draft.ends_on),
+                        version.template_sha256, 'retired', at);
+                    RETURN QUERY SELECT version.valid_from, 'written';
                 END IF;
-                UPDATE programme_versions SET known_until = at WHERE programme_key = draft.programme_key
-                    AND known_until IS NULL AND valid_from = (version ->> 'valid_from')::date;
-                INSERT INTO programme_versions (id, programme_key, municipality_code, valid_from, valid_until,
-                    document, sha256, kind, draft_id, approver_id, reason, known_from)
-                VALUES (gen_random_uuid(), draft.programme_key, draft.municipality_code,
-                    (version ->> 'valid_from')::date, (version ->> 'valid_until')::date, version -> 'document',
-                    version ->> 'sha256', version ->> 'kind', draft.id, approver, draft.comment, at);
-            END LOOP;
-            UPDATE programme_drafts SET state = 'published', approver_id = approver, decided_at = at, changed_at = at
-            WHERE id = draft.id;
+            ELSE
+                RETURN QUERY SELECT * FROM todoke_publish_version(draft, at);
+            END IF;
+            UPDATE programme_drafts SET state = 'published', approver_id = todoke_staff(), decided_at = at,
+                changed_at = at WHERE id = draft.id;
         END $$
         """
     )
-    signature = "publish_programme_draft(uuid, integer, uuid, jsonb, date[], timestamptz)"
+    op.execute(
+        """
+        CREATE FUNCTION todoke_publish_version(draft programme_drafts, at timestamptz)
+        RETURNS TABLE (first_day date, what text) LANGUAGE plpgsql AS $$
+        DECLARE
+            contents jsonb := draft.document;
+            room date;
+            version programme_versions;
+            template text;
+        BEGIN
+            IF (contents ->> 'municipality' || '/' || (contents ->> 'id'), contents #>> '{valid,from}')
+                IS DISTINCT FROM (draft.programme_key, draft.valid_from::text) THEN
+                RAISE EXCEPTION 'expected a document of % from %', draft.programme_key, draft.valid_from
+                    USING ERRCODE = 'check_violation';
+            END IF;
+            SELECT sha256 INTO template FROM programme_versions WHERE programme_key = contents ->> 'based_on'
+                AND known_until IS NULL AND valid_from <= draft.valid_from
+                AND (valid_until IS NULL OR draft.valid_from <= valid_until);
+            IF template IS DISTINCT FROM draft.template_sha256 THEN
+                RAISE EXCEPTION 'expected a draft derived from the template as it is published now'
+                    USING ERRCODE = 'check_violation';
+            END IF;
+            SELECT min(valid_from) - 1 INTO room FROM programme_versions
+            WHERE programme_key = draft.programme_key AND known_until IS NULL AND valid_from > draft.valid_from;
+            IF (contents #>> '{valid,until}')::date > room THEN
+                RAISE EXCEPTION 'expected a version that ends on % or earlier', room USING ERRCODE = 'check_violation';
+            ELSIF room IS NOT NULL AND contents #>> '{valid,until}' IS NULL THEN
+                contents := jsonb_set(contents, '{valid,until}', to_jsonb(room::text));
+            END IF;
+            SELECT * INTO version FROM programme_versions WHERE programme_key = draft.programme_key
+                AND known_until IS NULL AND valid_from < draft.valid_from ORDER BY valid_from DESC LIMIT 1;
+            PERFORM todoke_write_version(draft, draft.valid_from, contents, template,
+                CASE WHEN draft.kind = 'roll_back' THEN 'rolled_back' WHEN EXISTS (
+                    SELECT FROM programme_versions AS here WHERE here.programme_key = draft.programme_key
+                        AND here.known_until IS NULL AND here.valid_from = draft.valid_from
+                ) THEN 'changed' ELSE 'published' END, at);
+            RETURN QUERY SELECT draft.valid_from, 'written';
+            IF version.id IS NOT NULL AND (version.valid_until IS NULL OR version.valid_until >= draft.valid_from) THEN
+                PERFORM todoke_write_version(draft, version.valid_from,
+                    todoke_last_day(version, draft.valid_from - 1), version.template_sha256, 'changed', at);
+                RETURN QUERY SELECT version.valid_from, 'shortened';
+            END IF;
+        END $$
+        """
+    )
+    op.execute("REVOKE ALL ON FUNCTION todoke_publish_version FROM PUBLIC")
+    signature = "publish_programme_draft(uuid, integer, timestamptz)"
     op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO todoke_app")
