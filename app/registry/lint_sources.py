@@ -26,7 +26,7 @@ def _official(registry: Registry, version: Programme, name: str) -> bool:
     """Say whether every period that the version may use has a public body's page."""
     until = version.valid.until
     return all(
-        is_public_body(period.source.url)
+        period.source is not None and is_public_body(period.source.url)
         for period in registry.parameters[name].periods
         if (period.valid_until is None or period.valid_until >= version.valid.from_)
         and (until is None or period.valid_from <= until)
