@@ -26,8 +26,10 @@ from app.registry.formats.findings import Document, Finding, RowReading
 from app.registry.formats.json_stream import records
 from app.registry.formats.tables import Encoding, TableRow, read_csv, read_xlsx
 from app.registry.formats.texts import narrow
+from app.registry.imported_examples import changed_examples
 from app.registry.programme import Programme
 from app.registry.tables import OPEN_STATES, ProgrammeDraft, ProgrammeVersionRow
+from app.registry.versions import published_now
 
 ImportFormat = Literal["tokyo-json", "support-csv", "staff-csv", "staff-xlsx"]
 Reader = Callable[[Any, int, Known], RowReading]
@@ -42,7 +44,7 @@ BATCH = 250
 
 @dataclass
 class ImportReport:
-    """What a file held and what became of it, in rows; `found` counts findings by (level, code)."""
+    """What a file held and what became of it, in rows; `found` counts those with a finding by (level, code)."""
 
     rows: int = 0
     refused: int = 0
@@ -170,10 +172,16 @@ def _settle(
     first = seen.setdefault(identity, reading.row)
     if first != reading.row:
         twice = Finding("error", "twice_in_file", "psid" if reading.psid else "", {"first": first})
+        if file_format.startswith("staff"):
+            twice = staff_table.twice(reading.document, first)
         return replace(reading, document=None, findings=(twice, *reading.findings))
     held = here.held(_key(reading.document))
-    if file_format.startswith("staff") or held is None:
+    if held is None:
         return reading
+    if file_format.startswith("staff"):
+        if reading.document == held.document or not _is_wanted(reading.document, known):
+            return reading
+        return replace(reading, findings=(*reading.findings, *here.changed_examples(reading.document, known.read_on)))
     document, edited = merged(held.document, reading.document, READERS[file_format], known)
     if held.is_draft:
         # The day stays: another first day would be another draft beside this one.
@@ -224,7 +232,7 @@ def _count(report: ImportReport, reading: RowReading, known: Known) -> None:
     report.rows += 1
     report.refused += reading.refused
     report.left_out += reading.document is not None and not _is_wanted(reading.document, known)
-    report.found.update((finding.level, finding.code) for finding in reading.findings)
+    report.found.update({(finding.level, finding.code) for finding in reading.findings})
 
 
 def open_drafts(session: Session) -> list[Programme]:
@@ -288,6 +296,12 @@ class _Current:
         if key not in self._found:
             self.look_up({*self._found, key})
         return self._found.get(key)
+
+    def changed_examples(self, document: Document, today: dt.date) -> tuple[Finding, ...]:
+        """Run a programme's own examples on its changed document, as whoever hands it over will have to."""
+        if self._session is None or not document.get("examples"):
+            return ()
+        return changed_examples(published_now(self._session).registry, document, today)
 
     def document(self, key: str) -> Document | None:
         """Return the document that is here under a key."""

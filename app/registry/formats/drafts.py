@@ -188,8 +188,14 @@ def without_empty(document: Mapping[str, Any]) -> Document:
     return {key: value for key, value in document.items() if value not in (None, "", [], {})}
 
 
-def finished(document: Document, findings: Findings) -> Document | None:
-    """Return a document that is a programme; None, with every reason, where it is not one."""
+def finished(document: Document, findings: Findings, field_at: Callable[[str], str] | None = None) -> Document | None:
+    """Return a document that is a programme; None, with every reason, where it is not one.
+
+    Args:
+        document: what a row made.
+        findings: where the reasons are noted.
+        field_at: the row's field that a place (`general_place`) was written from; None names the place itself.
+    """
     if findings.refuse:
         return None
     try:
@@ -197,6 +203,35 @@ def finished(document: Document, findings: Findings) -> Document | None:
         Programme.model_validate({key: value for key, value in document.items() if key != "official_record"})
     except ValidationError as error:
         for problem in problems_of(error):
-            findings.error("not_a_programme", problem.path, found=problem.found, expected=problem.expected)
+            field = problem.path if field_at is None else field_at(general_place(problem.path))
+            _note_problem(problem.path, field, document, findings)
         return None
     return document
+
+
+def general_place(path: str) -> str:
+    """Return where in any document a path leads: `criteria.all[0].within` → `criteria.within`."""
+    return re.sub(r"\[\d+\]|\.(?:all|ja)(?![\w-])", "", path)
+
+
+def _note_problem(path: str, field_name: str, document: Document, findings: Findings) -> None:
+    """Say in Japanese what a place needs: the model's own messages are for whoever writes documents by hand."""
+    expected, found = words()["expectations"].get(general_place(path)), _value_at(document, path)
+    if found is None:
+        findings.error("needed", field_name, column=field_name)
+    elif isinstance(found, Mapping | list):
+        findings.error("whole_wrong" if expected else "not_a_whole_programme", field_name, expected=expected)
+    elif expected is None:
+        findings.error("not_a_programme", field_name, found=found)
+    else:
+        findings.error("value_wrong", field_name, found=found, expected=expected)
+
+
+def _value_at(document: Document, path: str) -> Any:
+    value: Any = document
+    for step in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, list) and step.isdigit():
+            value = value[int(step)] if int(step) < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, Mapping) else None
+    return value

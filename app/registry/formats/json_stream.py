@@ -11,11 +11,12 @@ import mmap
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
 from app.platform.errors import InvalidInput
+from app.registry.formats.texts import excerpt
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
 _BETWEEN = re.compile(rb"[\s,]*+")
@@ -108,16 +109,21 @@ class _Scan:
             raise InvalidInput(f"{self._name} is nested deeper than {DEEPEST} levels at byte {at}; no registry is")
 
     def _refuse(self, token: re.Match[bytes]) -> None:
-        found = token[0][:20].decode("utf-8", "replace")
-        raise InvalidInput(f"{self._name} is not a JSON array of records: found {found!r} at byte {token.start()}")
+        self._refuse_at(token.start(), token.end())
+
+    def _refuse_at(self, place: int, until: int) -> NoReturn:
+        found = excerpt(self._content[place : min(until, place + 160)])
+        raise InvalidInput(
+            f"{self._name} is not a JSON array of records: found {found} at byte {place}; expected [{{…}}, {{…}}] or one "
+            "{…} a line. Is it a table or a workbook? Then name that --format"
+        )
 
     def expect_nothing(self, until: int) -> None:
         """Refuse anything but blanks and commas between what is understood and a place."""
         between = _BETWEEN.match(self._content, self._understood, until)
         found_at = between.end() if between else self._understood
         if found_at < until:
-            found = self._content[found_at : min(until, found_at + 20)].decode("utf-8", "replace")
-            raise InvalidInput(f"{self._name} is not a JSON array of records: found {found!r} at byte {found_at}")
+            self._refuse_at(found_at, until)
 
 
 def _record(content: mmap.mmap, begins: int, end: int, row: int) -> JsonRecord:

@@ -13,10 +13,50 @@ from app.calendar.spans import Span
 from app.platform.rendering import phrases
 from app.registry.formats.drafts import lines_of, words
 from app.registry.formats.findings import Document, Findings
-from app.registry.formats.texts import narrow, telephone_numbers
+from app.registry.formats.texts import lost_its_zero, narrow, telephone_numbers
 
 Setter = Callable[[Document, str, str, Findings], None]
 DATES = ("valid_from", "valid_until", "opens", "closes", "checked", "next_check")
+NEVER_EMPTY = ("name", "summary", "kind", "subject", "valid_from", "page", "page_title", "checked")
+"""Columns that every programme says something in."""
+PLACES = {
+    "psid": "psid",
+    "id": "key",
+    "municipality": "code",
+    "name": "name",
+    "summary": "summary",
+    "kind": "kind",
+    "subject": "subject",
+    "valid": "valid_until",
+    "valid.from": "valid_from",
+    "criteria": "age_until",
+    "criteria.judgement": "conditions",
+    "criteria.within": "subject",
+    "application.opens": "opens",
+    "application.deadlines": "closes",
+    "application.how": "counter",
+    "application.how.online": "online",
+    "application.how.post": "post",
+    "application.documents": "documents",
+    "application.contact": "desk",
+    "application.contact.phone": "phone",
+    "application.contact.url": "contact_url",
+    "application.contact.hours": "hours",
+    "sources": "page",
+    "sources.title": "page_title",
+    "sources.checked_on": "checked",
+    "legal_basis": "law",
+    "legal_basis.article": "article",
+    "next_check_on": "next_check",
+}
+"""Places of a document (`general_place`) → the column that shows what stands there and below it."""
+
+
+def column_at(place: str) -> str:
+    """Return the column in which a clerk sees a place of the document; the key's column where no other shows it."""
+    while place and place not in PLACES:
+        place = place.rpartition(".")[0]
+    return PLACES.get(place, "key")
 
 
 def cells_of(document: Mapping[str, Any]) -> dict[str, str]:
@@ -135,8 +175,6 @@ def _language_setter(key: str, language: str) -> Setter:
         texts = {"ja": before} if isinstance(before, str) else dict(before or {})
         texts[language] = text
         document[key] = {name: said for name, said in texts.items() if said or name == "ja"}
-        if language == "ja" and not text:
-            findings.error("new_needs", field, column=field)
 
     return set_text
 
@@ -197,7 +235,7 @@ def _set_age(edge: str) -> Setter:
         if not _simple(document):
             findings.doubt("age_not_editable", field)
         elif span is None:
-            findings.error("number_unreadable", field, found=text)
+            findings.error("age_unreadable", field, found=text)
         else:
             window = {**(_window(document) or {"within": "child.birth_date"}), edge: span}
             kept = {key: value for key, value in window.items() if value and not (key == "from" and value == "0d")}
@@ -255,7 +293,7 @@ def _set_documents(document: Document, text: str, field: str, findings: Findings
 def _set_phone(document: Document, text: str, field: str, findings: Findings) -> None:
     numbers = telephone_numbers(text) or ((narrow(text),) if re.fullmatch(r"1\d\d", narrow(text)) else ())
     if text and not numbers:
-        findings.error("phone_unreadable", field, found=text)
+        findings.error("phone_without_zero" if lost_its_zero(text) else "phone_unreadable", field, found=text)
         return
     if len(numbers) > 1:
         findings.repair("contacts_several", field, read=numbers[0])

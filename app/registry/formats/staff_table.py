@@ -17,16 +17,16 @@ from typing import Any
 from app.platform.errors import InvalidInput
 from app.platform.rendering import phrases
 from app.registry.formats.drafts import STAFF_TABLE, Known, draft_marks, finished, resolve_municipality, words
-from app.registry.formats.findings import Document, Findings, RowReading
-from app.registry.formats.staff_fields import DATES, FIELDS, cells_of
+from app.registry.formats.findings import Document, Finding, Findings, RowReading
+from app.registry.formats.staff_fields import DATES, FIELDS, NEVER_EMPTY, cells_of, column_at
 from app.registry.formats.tables import came_back
-from app.registry.formats.texts import narrow, plain, read_date, unusable
+from app.registry.formats.texts import excerpt, is_date_serial, narrow, plain, read_date, unusable
 from app.registry.loading import Registry
 from app.registry.municipalities import Municipality
 from app.registry.programme import Programme
 
 IDENTITY = ("key", "psid", "code", "town")
-FOR_A_NEW_ONE = ("name", "summary", "page")
+FOR_A_NEW_ONE = ("name", "summary", "kind", "page")
 _KEY = re.compile(r"(\d{5,6})/([a-z0-9][a-z0-9-]*)")
 _SPREADSHEET_ERRORS = ("#REF!", "#N/A", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!")
 
@@ -50,7 +50,7 @@ def columns_of(found: Sequence[str]) -> dict[str, str]:
         both = " and ".join(repr(text) for text, column in named.items() if column == twice)
         raise InvalidInput(f"found the columns {both}, which mean the same; keep one")
     if not {"key", "name"} & set(taken):
-        shown = ", ".join(found[:6])
+        shown = excerpt(", ".join(found[:6]))
         raise InvalidInput(f"found the columns {shown}; expected {header()[0]} or {header()[4]} among them")
     return named
 
@@ -113,10 +113,21 @@ def read(record: Mapping[str, str], row: int, known: Known) -> RowReading:
     town, key = (None, "") if findings.refuse else _which(cells, shown, known, findings)
     document = None
     if town is not None and not findings.refuse:
-        document = _laid_over(cells, town, key, shown, known, findings)
-        document = finished(document, findings) if not findings.refuse else None
+        laid = _laid_over(cells, town, key, shown, known, findings)
+        document = finished(laid, findings, lambda place: shown[column_at(place)])
     name = town.name if town else cells.get("town", "")
     return RowReading(row, cells.get("psid", "").strip(), name, cells.get("name", ""), document, findings.all())
+
+
+def twice(document: Document, first: int) -> Finding:
+    """Return why a row is refused whose programme stands in an earlier row: by its key, or by its name without one."""
+    by_name = document["id"] == _identity_of(cells_of(document)["name"])
+    code, column = ("twice_in_file", "name") if by_name else ("key_twice_in_file", "key")
+    return Finding("error", code, _columns()[column]["header"], {"first": first})
+
+
+def _identity_of(name: str) -> str:
+    return f"table-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def _which(
@@ -138,8 +149,7 @@ def _which(
         return town, f"{town.code}/{match[2]}"
     if cells.get("key", "").strip():
         findings.error("key_wrong", shown["key"], found=cells["key"])
-    identity = hashlib.sha256(plain(cells.get("name")).encode()).hexdigest()[:12]
-    return town, f"{town.code}/table-{identity}"
+    return town, f"{town.code}/{_identity_of(plain(cells.get('name')))}"
 
 
 def _laid_over(
@@ -150,7 +160,7 @@ def _laid_over(
     if current is None:
         for column in FOR_A_NEW_ONE:
             if not plain(cells.get(column)):
-                findings.error("new_needs", shown[column], column=shown[column])
+                findings.error("needed", shown[column], column=shown[column])
     psid = narrow(cells.get("psid", ""))
     if psid and psid != document.get("psid"):
         document["psid"] = psid
@@ -158,7 +168,11 @@ def _laid_over(
     for column, setter in FIELDS.items():
         if column in cells:
             text = _as_text(column, cells[column], shown[column], findings)
-            if text is not None and not came_back(text, before[column]):
+            if text is None or came_back(text, before[column]) or (current is None and not text):
+                continue
+            if not text and column in NEVER_EMPTY:
+                findings.error("not_empty", shown[column])
+            else:
                 setter(document, text, shown[column], findings)
     contact = (document.get("application") or {}).get("contact")
     if contact and not contact.get("desk"):
@@ -174,7 +188,7 @@ def _as_text(column: str, cell: str, field: str, findings: Findings) -> str | No
         return text
     day = read_date(text)
     if day is None:
-        findings.error("date_unreadable", field, found=text)
+        findings.error("date_serial" if is_date_serial(text) else "date_unreadable", field, found=text)
         return None
     return day.isoformat()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import math
 import re
@@ -17,6 +18,9 @@ _ADDRESS = re.compile(r"https?://\S+")
 _WESTERN = re.compile(r"(\d{4})(?:[-/.]|年)(\d{1,2})(?:[-/.]|月)(\d{1,2})日?(?:[T ]00:00(?::00)?)?")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _PHONE = re.compile(r"(?<![\d#])(?:0\d{1,4}-\d{1,4}-\d{3,5}|#\d{4})(?!\d)")
+_WITHOUT_ZERO = re.compile(r"[1-9]\d{0,3}-\d{1,4}-\d{3,4}|[1-9]\d{8,9}")
+_SERIAL = re.compile(r"[2-7]\d{4}(?:\.\d+)?")
+_SHOWN = 40
 _HTTPS = re.compile(r"https://[^\s/]+(?:/\S*)?")
 _EMAIL = re.compile(r"[^\s@,;、]+@[^\s@,;、]+\.[^\s@,;、]+")
 _TWELVE = re.compile(r"\d(?:[ \u3000\-\uff0d‐‑‒–—―−ー]?\d){11}")
@@ -70,6 +74,35 @@ def https_address(text: str) -> str | None:
 def telephone_numbers(text: str) -> tuple[str, ...]:
     """Return every telephone number with hyphens that stands in a text, whatever dashes and widths it is written in."""
     return tuple(dict.fromkeys(_PHONE.findall(narrow(text).translate(_DASHES))))
+
+
+def lost_its_zero(text: str) -> bool:
+    """Say whether a text looks like a telephone number that a spreadsheet took for a number: its first 0 is gone."""
+    return _WITHOUT_ZERO.fullmatch(narrow(text).translate(_DASHES)) is not None
+
+
+def is_date_serial(text: str) -> bool:
+    """Say whether a text looks like a date that a spreadsheet shows as its number of days: 46000 is 2025-12-09."""
+    return _SERIAL.fullmatch(narrow(text)) is not None
+
+
+def excerpt(content: str | bytes) -> str:
+    """Return the beginning of something found, fit to be shown: 40 printable characters, else the first bytes in hex.
+
+    Bytes are taken for UTF-8; one character may be cut off at their end.
+    """
+    if isinstance(content, bytes):
+        try:
+            text = codecs.getincrementaldecoder("utf-8")().decode(content)
+        except UnicodeDecodeError:
+            return f"the bytes {content[:12].hex(' ')}"
+    else:
+        text = content
+    text = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]
+    if not text.isprintable():
+        raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+        return f"the bytes {raw[:12].hex(' ')}"
+    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
 
 
 def email_address(text: str) -> str | None:

@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from app.registry.formats import staff_table
 from app.registry.formats.drafts import Known
 from app.registry.formats.tables import read_csv, write_csv, write_xlsx
 from app.registry.formats.vocabulary import official_vocabulary
+from app.registry.imported_examples import changed_examples
 from app.registry.importing import BATCH, import_file, open_drafts
 from app.registry.loading import load_registry
 from app.registry.tables import ProgrammeDraft
@@ -194,6 +196,74 @@ def test_the_published_registry_as_a_table_changes_nothing_until_somebody_edits_
     report = imported(path, known, file_format)
     assert (report.created, report.changed, report.unchanged) == (1, 0, len(rows) - 1)
     assert drafts()["131121/birth-cost-grant"][1]["next_check_on"] == "2027-10-01"
+
+
+def imported_table(known, path, rows):
+    """The report, and each row's findings as (level, field, sentence)."""
+    with path.open("wb") as stream:
+        write_csv(stream, staff_table.header(), rows, "utf-8")
+    found = []
+    with owner_session() as session:
+        report = import_file(
+            session, path, "staff-csv", known, clock.now(), watch=lambda reading, share: found.append(reading)
+        )
+        session.commit()
+    return report, [[(one.level, one.field, one.sentence()) for one in reading.findings] for reading in found]
+
+
+@pytest.fixture
+def table_rows(known):
+    with owner_session() as session:
+        registry = published(session).registry
+    return staff_table.rows([versions[-1] for versions in registry.programmes.values()], registry)
+
+
+def test_a_table_edit_that_the_programmes_examples_speak_against_is_a_doubt(known, table_rows, tmp_path):
+    row = next(row for row in table_rows if row["制度キー"] == "131121/birth-cost-grant")
+    report, (found,) = imported_table(known, tmp_path / "t.csv", [{**row, "有効終了日": "2026-06-30"}])
+    assert report.created == 1, "a draft may still be written; it is not submitted yet"
+    assert report.found["doubt", "examples_change"] == 1
+    assert found[0] == (
+        "doubt",
+        "例1",
+        "【確かめてください】例の答えが変わります: 2026-11-24は有効な期間の外",
+    )
+    assert {level for level, *_ in found} == {"doubt"}
+    report, (found,) = imported_table(known, tmp_path / "t.csv", [{**row, "有効終了日": "2031-03-31"}])
+    assert found == [], "an end after all examples changes none of their answers"
+
+
+def test_an_answer_that_changes_is_said_in_japanese(published_registry):
+    key = "000000/child-allowance"
+    version = published_registry.programmes[key][-1]
+    document = json.loads(json.dumps(published_registry.documents[key, version.version], default=str))
+    assert changed_examples(published_registry, document, dt.date(2026, 11, 24)) == ()
+    document["amount"] = [{"yen": 5, "per": "month"}]
+    first = changed_examples(published_registry, document, dt.date(2026, 11, 24))[0]
+    assert (first.level, first.code, first.field) == ("doubt", "examples_change", "例1")
+    assert "の額が10000から5に" in first.sentence()
+    assert not re.search(r"found|expect|verdict|child:", first.sentence())
+
+
+def test_a_key_that_stands_twice_in_a_table_is_refused_once(known, table_rows, tmp_path):
+    row = next(row for row in table_rows if row["制度キー"] == "131121/birth-cost-grant")
+    new = {
+        **dict.fromkeys(staff_table.header(), ""),
+        "自治体名": "世田谷区",
+        "制度名": "架空のお祝い",
+        "概要": "架空",
+        "種類": "お知らせ",
+        "公式ページURL": "https://town.example/gift",
+    }
+    report, found = imported_table(known, tmp_path / "t.csv", [new, new, row, row])
+    assert (report.refused, report.created, report.unchanged) == (2, 1, 1)
+    sentence = "が{}行目にもあります。先のものだけを取り込みました"
+    assert found == [
+        [],
+        [("error", "制度名", f"【取り込めません】同じ制度{sentence.format(2)}")],
+        [],
+        [("error", "制度キー", f"【取り込めません】同じ制度キー{sentence.format(4)}")],
+    ]
 
 
 def test_support_csv_goes_in_and_out(known, tmp_path):

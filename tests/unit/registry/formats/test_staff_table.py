@@ -31,6 +31,7 @@ def a_new_row(**cells):
         "制度名": "架空の入学祝い",
         "市区町村": "世田谷区",
         "要約": "架空の制度です",
+        "種類": "現物の給付",
         "URL": "https://example.invalid/gift",
         "確認日": "令和8年11月1日",
         "年齢上限": "７歳",
@@ -115,18 +116,19 @@ def test_a_new_row_becomes_a_draft(known):
 @pytest.mark.parametrize(
     ("cells", "problem"),
     [
-        ({"制度名": ""}, "new_needs"),
-        ({"URL": ""}, "new_needs"),
+        ({"制度名": ""}, "needed"),
+        ({"URL": ""}, "needed"),
+        ({"種類": ""}, "needed"),
         ({"市区町村": "架空市"}, "municipality_unknown"),
         ({"団体コード": "131120", "市区町村": ""}, "municipality_unknown"),
         ({"開始日": "来年"}, "date_unreadable"),
         ({"種類": "ごほうび"}, "unknown_choice"),
-        ({"年齢上限": "小学生"}, "number_unreadable"),
+        ({"年齢上限": "小学生"}, "age_unreadable"),
         ({"TEL": "なし"}, "phone_unreadable"),
         ({"担当課": "=1+1"}, "formula_found"),
         ({"対象者": "#REF!"}, "formula_found"),
         ({"対象者": "番号 123456789018"}, "my_number"),
-        ({"URL": "javascript:alert(1)"}, "not_a_programme"),
+        ({"URL": "javascript:alert(1)"}, "value_wrong"),
         ({"キー": "出産費助成"}, "key_wrong"),
     ],
 )
@@ -172,3 +174,97 @@ def test_an_error_file_has_the_six_columns(known):
     assert "来年" in row[5]
     buffer = io.BytesIO()
     assert write_csv(buffer, header, [dict(zip(header, row, strict=True))], "cp932") == []
+
+
+BIRTH_COST = "131121/birth-cost-grant"
+
+
+@pytest.fixture
+def birth_cost(exported):
+    return next(row for row in exported if row["制度キー"] == BIRTH_COST)
+
+
+def said(reading):
+    return [(finding.field, finding.sentence()) for finding in reading.findings]
+
+
+@pytest.mark.parametrize(
+    "column", ["制度名", "概要", "種類", "誰の権利か", "有効開始日", "公式ページURL", "公式ページ名", "確認日"]
+)
+def test_what_every_programme_says_cannot_be_cleared(column, birth_cost, holding):
+    reading = staff_table.read({**birth_cost, column: ""}, 2, holding)
+    assert reading.refused
+    assert said(reading) == [(column, "【取り込めません】空にできません")]
+
+
+@pytest.mark.parametrize(("cells", "column"), [({"種類": ""}, "種類"), ({"URL": ""}, "URL"), ({"要約": ""}, "要約")])
+def test_a_new_programme_says_what_it_lacks_and_nothing_else(cells, column, known):
+    assert said(staff_table.read(a_new_row(**cells), 2, known)) == [
+        (column, f"【取り込めません】「{column}」が必要です")
+    ]
+    without = {name: cell for name, cell in a_new_row().items() if name != column}
+    assert len(said(staff_table.read(without, 2, known))) == 1
+
+
+def test_a_new_row_in_an_exported_table_leaves_empty_what_it_does_not_know(known):
+    row = dict.fromkeys(staff_table.header(), "")
+    row |= {
+        "自治体名": "世田谷区",
+        "制度名": "架空",
+        "概要": "架空",
+        "種類": "お知らせ",
+        "公式ページURL": "https://a.example",
+    }
+    reading = staff_table.read(row, 2, known)
+    assert reading.findings == ()
+    assert reading.document["valid"] == {"from": "2026-11-22"}
+    assert reading.document["subject"] == "household"
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "sentence"),
+    [
+        (
+            "公式ページURL",
+            "http://town.example",
+            "「http://town.example」は使えません。https:// で始まる住所にしてください",
+        ),
+        ("電子申請URL", "town.example", "「town.example」は使えません。https:// で始まる住所にしてください"),
+        ("問い合わせ先URL", "なし", "「なし」は使えません。https:// で始まる住所にしてください"),
+        ("PSID", "UM15", "「UM15」は使えません。psid3.0+法人番号13桁+番号+UM番号にしてください"),
+        (
+            "有効終了日",
+            "2001-04-01",
+            "有効終了日を有効開始日と同じ日か後の日にしてください",
+        ),
+        (
+            "電話番号",
+            "3-0000-0001",
+            "電話番号として読めません(3-0000-0001)。先頭の0が消えていませんか(セルの書式を文字列にしてください)",
+        ),
+        (
+            "電話番号",
+            "300000001",
+            "電話番号として読めません(300000001)。先頭の0が消えていませんか(セルの書式を文字列にしてください)",
+        ),
+        ("電話番号", "内線12", "電話番号として読めません(内線12)。03-1234-5678 のように書いてください"),
+        ("有効終了日", "46000", "日付として読めません(46000)。日付の表示形式にしてください"),
+        ("次に確かめる日", "来年", "日付として読めません(来年)。2026-04-01 のように書いてください"),
+    ],
+)
+def test_a_clerk_reads_the_column_and_what_belongs_there_in_japanese(column, cell, sentence, birth_cost, holding):
+    assert said(staff_table.read({**birth_cost, column: cell}, 2, holding)) == [
+        (column, f"【取り込めません】{sentence}")
+    ]
+
+
+def test_every_place_of_a_table_has_a_column_and_every_expectation_a_place():
+    from app.registry.formats.drafts import general_place, words
+    from app.registry.formats.staff_fields import FIELDS, PLACES, column_at
+
+    assert set(PLACES.values()) <= set(FIELDS) | set(staff_table.IDENTITY)
+    assert column_at(general_place("sources[0].url")) == "page"
+    assert column_at(general_place("criteria.all[1].judgement.ja")) == "conditions"
+    assert column_at(general_place("application.deadlines[0].on")) == "closes"
+    assert column_at("amount.yen") == "key"
+    assert not [text for text in words()["expectations"].values() if "String" in text or "\\" in text]

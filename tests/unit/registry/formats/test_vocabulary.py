@@ -50,7 +50,8 @@ def test_findings_have_words_for_every_code():
     import app.registry
 
     folder = Path(app.registry.__file__).parent
-    source = "\n".join(path.read_text() for path in [*folder.glob("formats/*.py"), folder / "importing.py"])
+    readers = [*folder.glob("formats/*.py"), folder / "importing.py", folder / "imported_examples.py"]
+    source = "\n".join(path.read_text() for path in readers)
     said = set(re.findall(r'\.(?:error|doubt|repair)\(\s*"([a-z_]+)"', source))
     said |= set(re.findall(r'Finding\("\w+", "([a-z_]+)"', source))
     said |= set(re.findall(r'yield (?:path, )?"([a-z_]+)"', source))
