@@ -11,7 +11,6 @@ FIELDS = {"guardians": "guardian", "children": "child", "pregnancies": "pregnanc
 AWKWARD = ((1, 1), (1, 31), (2, 28), (2, 29), (3, 1), (3, 31), (4, 1), (4, 2), (11, 30), (12, 31))
 TOWNS = ("131121", "131172", "131130", "141003")
 YEN = (0, 1, 99, 100, 350_000, 689_999, 690_000, 1_069_999, 1_070_000, 1_220_000, 2_460_000, 3_604_000, 5_000_000)
-YEARS = range(2022, 2028)
 DATE_FIELDS = {"guardian": "birth_date", "child": "birth_date", "co_resident": "birth_date", "pregnancy": "due_date"}
 
 
@@ -23,7 +22,10 @@ def awkward_day(chance, year):
 
 
 class Maker:
-    """Makes households that speak a catalogue, around a day. ``unknown`` is how often a fact is left out."""
+    """Makes households that speak a catalogue, around a day. ``unknown`` is how often a fact is left out.
+
+    Of ``towns`` those that stand side by side are neighbours: families move between them.
+    """
 
     def __init__(self, catalogue, today, programmes=("other",), towns=TOWNS, unknown=0.25):
         self.catalogue, self.today, self.programmes, self.towns, self.unknown = (
@@ -79,7 +81,7 @@ class Maker:
             low, high = sorted((self.value(fact, chance), self.value(fact, chance)))
             return chance.choice([{"at_least": low}, {"at_most": high}, {"at_least": low, "at_most": high}])
         if fact.type == "yen" and way < 0.5:
-            years = sorted(chance.sample(list(YEARS), chance.randint(1, 3)))
+            years = sorted(chance.sample(range(self.today.year - 3, self.today.year + 3), chance.randint(1, 3)))
             return [{"value": self.value(fact, chance), "income_year": year} for year in years]
         if fact.type == "yen" and way < 0.55:
             return {chance.choice(self.programmes): self.value(fact, chance)}
@@ -113,8 +115,10 @@ class Maker:
     def history(self, chance, who=None):
         """Where somebody lived: moves in the years around today, now and then with a hole."""
         day, entries = self.today - dt.timedelta(days=chance.choice([40, 400, 900, 4000])), []
+        place = chance.randrange(len(self.towns))
         for _ in range(chance.randint(1, 3)):
-            entry = {"municipality": chance.choice(self.towns), "from": day.isoformat()}
+            entry = {"municipality": self.towns[place], "from": day.isoformat()}
+            place = (place + chance.choice([-1, 1, 1, 2])) % len(self.towns)
             stays = chance.randint(20, 600)
             if chance.random() < 0.25:
                 entry["until"] = (day + dt.timedelta(days=stays - chance.randint(1, 15))).isoformat()

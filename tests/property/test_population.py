@@ -8,7 +8,7 @@ from hypothesis import given
 
 from app.rules.evaluate import evaluate
 from app.rules.inquiry import answers_on
-from tests.property.made_up import FIELDS, Maker
+from tests.property.made_up import FIELDS
 from tests.property.trees import FIRST, areas, book_of, calm, households, people, seeds, trees
 
 
@@ -52,10 +52,10 @@ def test_the_order_of_lists_is_irrelevant_to_a_tree(seed, tree, area):
         assert verdicts[0] == verdicts[1]
 
 
-def test_the_order_of_lists_is_irrelevant_to_every_programme(registry, rulebook):
+def test_the_order_of_lists_is_irrelevant_to_every_programme(registry, rulebook, maker_of):
     """Verdict, amount, days, form and what is missing, of every programme in force."""
     chance = random.Random()
-    maker = Maker(registry.facts, FIRST, {key.split("/")[1] for key in list(rulebook)[:9]})
+    maker = maker_of(FIRST)
     documents = [maker.household(chance) for _ in range(8)]
     answered = []
     for some in (documents, [shuffled(document, chance) for document in documents]):

@@ -17,6 +17,8 @@ from tests.unit.rules.world import CATALOGUE, PARAMETERS, rule
 
 FIRST = dt.date(2025, 9, 10)
 DAYS = 25 * 31
+FIRSTS = {"2024-02-29": dt.date(2023, 3, 12), "now": FIRST, "2028-02-29": dt.date(2026, 11, 24)}
+"""First days of spans of 25 months: two hold a 29 February."""
 MAKER = Maker(CATALOGUE, FIRST, ("other", "programme"))
 calm = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(0, 2**32 - 1)
@@ -82,22 +84,23 @@ trees = st.recursive(
 areas = st.sampled_from(["000000", "130001", "131121"])
 
 
-def book_of(tree, area="000000", income_year=True, against=None, **more):
-    """Two versions of one programme of children, the second with one test more."""
+def book_of(tree, area="000000", income_year=True, against=None, first=FIRST, **more):
+    """Two versions of one programme of children, the second with one test more, in the 25 months from a first day."""
     if income_year:
         more["income_year"] = {"switches": "11-01", "uses": "previous_year"}
     if against is not None:
         more["unmodelled"] = [{"ja": "…", "contradicted_by": against}]
-    made = [rule(tree, subject="child", municipality=area, valid={"from": "2025-04-01"}, **more),
+    days = [first + dt.timedelta(days=number) for number in (-162, 264, 567)]
+    made = [rule(tree, subject="child", municipality=area, valid={"from": days[0]}, **more),
             rule({"all": [tree, {"fact": "household.public_assistance", "is": False}]}, subject="child",
-                 municipality=area, valid={"from": "2026-06-01", "until": "2027-03-31"}, **more)]
+                 municipality=area, valid={"from": days[1], "until": days[2]}, **more)]
     return Rulebook.compile(made, CATALOGUE, PARAMETERS)
 
 
-def households(seed, count):
-    """Some households of one seed."""
-    chance = random.Random(seed)
-    return [MAKER.household(chance) for _ in range(count)]
+def households(seed, count, first=FIRST):
+    """Some households of one seed, made around a day."""
+    chance, maker = random.Random(seed), Maker(CATALOGUE, first, MAKER.programmes)
+    return [maker.household(chance) for _ in range(count)]
 
 
 def people(documents, catalogue=CATALOGUE):
