@@ -25,7 +25,12 @@ def check(household: str | dict[str, Any], on: str, *programmes: str) -> dict[tu
     assert run.exit_code == 0, run.stderr
     answered = json.loads(run.stdout)
     assert answered["on"] == on
-    return {(result["programme"], result["subject"]): result for result in answered["results"]}
+    refused = {
+        (programme, subject): {"programme": programme, "subject": subject, "verdict": "ineligible"}
+        for programme, subjects in answered.get("ineligible", {}).items()
+        for subject in subjects
+    }
+    return refused | {(result["programme"], result["subject"]): result for result in answered["results"]}
 
 
 def children(*births: str, **more: Any) -> dict[str, Any]:
@@ -214,14 +219,17 @@ def test_the_infant_certificate_gives_way_on_the_first_school_day(born: str, fir
 
 
 def test_moving_to_kita_counts_from_the_day_of_moving_in() -> None:
-    household = children("2025-10-03", municipality="131172", residence=[
-        {"municipality": "131164", "from": "2022-05-01", "until": "2026-12-11"},
-        {"municipality": "131172", "from": "2026-12-12", "planned_move_out_on": "2026-12-08"},
-    ])  # fmt: skip
-    results = check(household, "2026-12-12")
+    def moving_to(town: str) -> dict[str, Any]:
+        return children("2025-10-03", municipality=town, residence=[
+            {"municipality": "131164", "from": "2022-05-01", "until": "2026-12-11"},
+            {"municipality": town, "from": "2026-12-12", "planned_move_out_on": "2026-12-08"},
+        ])  # fmt: skip
+
+    results = check(moving_to("131172"), "2026-12-12")
     assert results["131172/child-allowance", "child:c1"]["counted_on"] == "2026-12-27"
-    assert (ALLOWANCE, "child:c1") not in results
-    assert check(household, "2026-12-12", ALLOWANCE)[ALLOWANCE, "child:c1"]["counted_on"] == "2026-12-23"
+    assert results.get((ALLOWANCE, "child:c1"), {"verdict": "ineligible"})["verdict"] == "ineligible"
+    elsewhere = check(moving_to("131121"), "2026-12-12")
+    assert elsewhere[ALLOWANCE, "child:c1"]["counted_on"] == "2026-12-23"
 
 
 def test_moved_into_tokyo_on_the_second_has_018_from_the_next_month() -> None:
