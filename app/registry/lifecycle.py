@@ -200,7 +200,7 @@ def roll_back(
     in_force = (first.isoformat(), str(last or dt.date.max))
     document["examples"] = [one for one in document.get("examples", ()) if in_force[0] <= str(one["on"]) <= in_force[1]]
     template_sha256 = digest_of_template(registry, document)
-    ready(registry, document, japan_date(now), template_sha256)
+    ready(registry, document, japan_date(now), template_sha256, comes_back=True)
     draft = _proposal("roll_back", row.programme_key, document, reason, editor, now)
     draft.template_sha256 = template_sha256
     return _proposed(session, draft)
@@ -254,7 +254,7 @@ _WHAT = ("written", "shortened", "dropped")
 def _check(registry: Registry, draft: ProgrammeDraft, today: dt.date) -> None:
     """Check once more against what is published now: what publishing writes, the database takes from the draft."""
     if draft.kind != "retirement":
-        ready(registry, draft.document, today, draft.template_sha256)
+        ready(registry, draft.document, today, draft.template_sha256, comes_back=draft.kind == "roll_back")
         return
     assert draft.ends_on is not None
     kept = [one for one in _versions(registry, draft.programme_key, None) if _first(one) <= draft.ends_on][-1:]

@@ -103,9 +103,18 @@ def sentence_of(remark: Remark, registry: Registry, words: Mapping[str, Any]) ->
 
 
 def remarks_of(
-    registry: Registry, version: Programme, on: dt.date, phrases: Phrases, words: Mapping[str, Any]
+    registry: Registry,
+    version: Programme,
+    on: dt.date,
+    phrases: Phrases,
+    words: Mapping[str, Any],
+    *,
+    with_examples: bool = True,
 ) -> Iterator[Remark]:
-    """Return what there is to say of one version; an error must not be published. Arguments as for `lint`."""
+    """Return what there is to say of one version; an error must not be published. Arguments as for `lint`.
+
+    Without examples, what they fail to show is not asked: for contents that come back and were shown on other days.
+    """
     compiled = registry.rulebook.on(version.key, version.valid.from_)
     if compiled is not None:
         yield from lint_rule(compiled, on, registry.facts, registry.parameters)
@@ -118,7 +127,8 @@ def remarks_of(
     for path in span.conflicts:
         yield error("template_conflict", path, day=version.valid.from_)
     yield from _gap(registry, version)
-    if span.written_from == version.version:  # what follows from a changed template is for the template's examples
+    # What follows from a changed template is for the template's examples to show.
+    if with_examples and span.written_from == version.version:
         yield from lint_examples(registry, version, on, phrases, words)
 
 

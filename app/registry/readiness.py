@@ -93,7 +93,14 @@ def loaded(registry: Registry, document: Mapping[str, Any]) -> tuple[Programme, 
     return programme, positioned
 
 
-def ready(registry: Registry, document: Mapping[str, Any], today: dt.date, template_sha256: str | None) -> Ready:
+def ready(
+    registry: Registry,
+    document: Mapping[str, Any],
+    today: dt.date,
+    template_sha256: str | None,
+    *,
+    comes_back: bool = False,
+) -> Ready:
     """Check a document against what is published.
 
     Args:
@@ -101,6 +108,7 @@ def ready(registry: Registry, document: Mapping[str, Any], today: dt.date, templ
         document: the draft's.
         today: the day by which lint judges.
         template_sha256: digest of the template's version that the draft was derived from; None without a template.
+        comes_back: it was published before: examples on days on which it is no longer law need not be replaced.
 
     Raises:
         NotReady: with everything that is wrong.
@@ -116,12 +124,16 @@ def ready(registry: Registry, document: Mapping[str, Any], today: dt.date, templ
     versions = [read_model(Programme, place, span.document) for place, span in zip(places, spans, strict=True)]
     if positioned.complaints:
         raise NotReady(positioned.complaints)
-    new = {version.version: (version, *rest) for version, *rest in zip(versions, places, spans, strict=True) if version}
+    new: dict[str, tuple[Programme, PositionedDocument, Span]] = {
+        version.version: (version, place, span)
+        for version, place, span in zip(versions, places, spans, strict=True)
+        if version is not None
+    }
     trial = _with(registry, key, new, _beside(registry, key, positioned.value))
     complaints = [one for one in run_examples(trial, (key,)) if one.file == DRAFT]
     remarks: dict[str, list[Complaint]] = {"error": complaints, "warning": []}
     for version, *_ in new.values():
-        for level, complaint in _remarks(trial, version, today):
+        for level, complaint in _remarks(trial, version, today, with_examples=not comes_back):
             remarks[level].append(complaint)
     if complaints:
         raise NotReady(complaints)
@@ -214,10 +226,12 @@ def _with(
     )
 
 
-def _remarks(trial: Registry, version: Programme, today: dt.date) -> Iterator[tuple[str, Complaint]]:
+def _remarks(
+    trial: Registry, version: Programme, today: dt.date, *, with_examples: bool
+) -> Iterator[tuple[str, Complaint]]:
     words = phrases("phrases/lint")
     told = Phrases("ja", phrases("phrases/ja"), trial.facts, trial.parameters, trial.names)
-    for remark in remarks_of(trial, version, today, told, words):
+    for remark in remarks_of(trial, version, today, told, words, with_examples=with_examples):
         yield remark.level, Complaint(DRAFT, 0, remark.path, f"{remark.code}: {sentence_of(remark, trial, words)}")
 
 

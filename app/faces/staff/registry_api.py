@@ -204,7 +204,8 @@ def read_readiness(actor: Staff, draft_id: uuid.UUID) -> dict[str, Any]:
         draft = open_draft(session, draft_id)
         registry = published_now(session).registry
     try:
-        found = ready(registry, draft.document, clock.today(), draft.template_sha256)
+        comes_back = draft.kind == "roll_back"
+        found = ready(registry, draft.document, clock.today(), draft.template_sha256, comes_back=comes_back)
     except NotReady as problem:
         return {"ready": False, "errors": problem.errors, "remarks": []}
     remarks = [{"at": one.path, "remark": one.message} for one in found.remarks]

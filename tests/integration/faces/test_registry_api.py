@@ -53,6 +53,12 @@ def test_two_people_publish_roll_back_and_end(author, approver):
     draft = saved.json()["id"]
     told = author.get(f"/drafts/{draft}/difference").json()["differences"]
     assert {"支給額", "要件"} <= {one["label"] for one in told}
+    found = author.get(f"/drafts/{draft}/readiness").json()
+    assert (found["ready"], found["errors"], "application.how" in {one["at"] for one in found["remarks"]}) == (
+        True,
+        [],
+        True,
+    )
     assert author.call("POST", f"/drafts/{draft}/submission", if_match='"1"').json()["state"] == "in_review"
     assert author.call("POST", f"/drafts/{draft}/approval", if_match='"1"').status_code == 403
     for _ in range(2):
@@ -78,6 +84,9 @@ def test_two_people_publish_roll_back_and_end(author, approver):
     assert refused.json()["comment"] == "金額は正しい"
     assert author.call("POST", f"/drafts/{back.json()['id']}/withdrawal", if_match="1").json()["state"] == "withdrawn"
     end = author.call("POST", f"{PROGRAMME}/retirements", {"last_day": "2027-03-31", "reason": "統合のため"})
+    assert author.call("POST", f"/drafts/{end.json()['id']}/withdrawal").status_code == 422
+    nothing = author.call("POST", f"{PROGRAMME}/template-adoptions", {"on": "2026-12-01"})
+    assert (nothing.status_code, "nothing new in the template" in nothing.json()["detail"]) == (409, True)
     done = approver.call("POST", f"/drafts/{end.json()['id']}/approval", if_match="1").json()
     assert done["dropped"] == ["2027-04-01"]
     assert author.get("/drafts").json() == {"drafts": []}
@@ -87,6 +96,7 @@ def test_errors_say_what_was_found_and_expected(author):
     place = f"{PROGRAMME}/drafts/2026-04-01"
     wrong = {**a_programme(), "kind": "gold"}
     draft = author.call("PUT", place, {"document": wrong}).json()["id"]
+    assert author.get(f"/drafts/{draft}/readiness").json()["ready"] is False
     refused = author.call("POST", f"/drafts/{draft}/submission", if_match="1")
     assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
     (error,) = [one for one in refused.json()["errors"] if one["at"] == "kind"]

@@ -175,6 +175,39 @@ def test_rolling_back_is_a_new_version_with_the_older_contents(office):
     assert rows == [("published", None, False), ("changed", None, False), ("rolled_back", "金額の誤り", True)]
 
 
+def test_rolling_back_brings_back_the_older_last_day_too(office):
+    publish_document(office, a_programme(valid={"from": "2026-04-01", "until": "2027-03-31"}))
+    publish_document(office, a_programme(valid={"from": "2026-04-01", "until": "2028-03-31"}, yen=9000), LATER)
+    with app_session(office.context) as session:
+        older = lifecycle.history(session, KEY)[0]
+        with pytest.raises(InvalidInput, match="found a version that ends on 2027-03-31; expected the last day of one"):
+            lifecycle.roll_back(session, older.id, "誤り", office.author, LATER, valid_from=dt.date(2027, 4, 1))
+        back = lifecycle.roll_back(session, older.id, "誤り", office.author, LATER)
+        session.commit()
+    approve(office, back, LATER + dt.timedelta(hours=1))
+    assert versions() == [("2026-04-01", "2027-03-31", 3000)]
+
+
+def test_a_stale_step_changes_nothing_not_even_the_comment(office):
+    first = save(office, a_programme())
+    submit(office, first)
+    with app_session(office.context) as session:
+        author = office.author.account_id
+        with pytest.raises(StaleRevision):
+            save_draft(session, a_programme(), author, NOW, comment="あとから")
+        second = save_draft(session, a_programme(), author, NOW, revision=1, comment="あとから")
+        assert (second.revision, second.state, second.comment) == (2, "draft", "あとから")  # to be reviewed again
+        session.commit()
+    submit(office, second)
+    with app_session(office.approving) as session:
+        for step in (
+            lambda: lifecycle.return_to_author(session, first.id, 1, "直す", office.approver, NOW),
+            lambda: lifecycle.withdraw(session, first.id, 1, office.approver, NOW),
+        ):
+            with pytest.raises(StaleRevision):
+                step()
+
+
 def test_the_web_role_publishes_in_no_other_way(office):
     draft = save(office, a_programme())
     for statement in (
