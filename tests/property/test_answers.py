@@ -36,16 +36,7 @@ def families(count, seed):
         if number % 3 == 0:
             yield document
             continue
-        for owner in [document, *(person for name in LISTS for person in document.get(name) or ())]:
-            for name in list(owner.get("facts", {})):
-                if chance.random() < 0.3:
-                    owner["facts"][name] = chance.choice([None, "declined"])
-            for name in ("birth_date", "due_date"):
-                if name in owner and chance.random() < 0.06:
-                    owner[name] = chance.choice([None, "declined"])
-        for name in (*LISTS, "municipality"):
-            if chance.random() < 0.06:
-                document.pop(name, None)
+        forget(document, chance)
         for guardian in document.get("guardians") or ():
             if chance.random() < 0.3:
                 guardian["facts"]["income_after_deductions"] = [
@@ -53,6 +44,20 @@ def families(count, seed):
             if chance.random() < 0.3:
                 guardian["facts"]["claimant"] = chance.choice([True, False])
         yield document
+
+
+def forget(document, chance):
+    """Make some facts, dates and whole lists unknown or declined."""
+    for owner in [document, *(person for name in LISTS for person in document.get(name) or ())]:
+        for name in list(owner.get("facts", {})):
+            if chance.random() < 0.3:
+                owner["facts"][name] = chance.choice([None, "declined"])
+        for name in ("birth_date", "due_date"):
+            if name in owner and chance.random() < 0.06:
+                owner[name] = chance.choice([None, "declined"])
+    for name in (*LISTS, "municipality"):
+        if chance.random() < 0.06:
+            document.pop(name, None)
 
 
 DOCUMENTS = list(families(240, 7))
