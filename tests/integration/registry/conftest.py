@@ -72,12 +72,15 @@ def a_programme(first: str = "2026-04-01", yen: int = 3000, **more):
         "amount": [{"yen": yen, "per": "month"}],
         "examples": [
             {
-                "household": {**household, "children": [{"id": "c1", "birth_date": born}]},
+                "household": {**copy.deepcopy(household), "children": [{"id": "c1", "birth_date": born}]},
                 "on": day,
                 "expect": {"child:c1": {"verdict": "eligible", "amount": yen}},
             },
             {
-                "household": {**household, "children": [{"id": "c1", "birth_date": f"{int(first[:4]) - 7}-05-05"}]},
+                "household": {
+                    **copy.deepcopy(household),
+                    "children": [{"id": "c1", "birth_date": f"{int(first[:4]) - 7}-05-05"}],
+                },
                 "on": day,
                 "expect": {"child:c1": {"verdict": "ineligible"}},
             },
