@@ -14,6 +14,9 @@ Verdicts = NDArray[np.int8]
 """0 no, 1 unknown, 2 yes."""
 Rows = NDArray[np.int64]
 """Row numbers of one kind."""
+Chosen = Rows | slice
+"""Some rows of one kind, or all of them."""
+EVERYBODY = slice(None)
 NO, UNKNOWN, YES = 0, 1, 2
 
 DTYPES = {"bool": np.int8, "choice": np.int8, "date": np.int32, "int": np.int64, "yen": np.int64}
@@ -39,7 +42,7 @@ class Ranges:
         whole = np.iinfo(np.int64)
         return np.asarray((self.low > whole.min) | (self.high < whole.max))
 
-    def take(self, rows: Rows) -> Ranges:
+    def take(self, rows: Chosen) -> Ranges:
         """The ranges at some rows."""
         return Ranges(self.low[rows], self.high[rows])
 
@@ -77,10 +80,11 @@ class Column:
         column.known[positions] = True
         return cls.of(column.values, column.known)
 
-    def take(self, rows: Rows) -> Column:
+    def take(self, rows: Chosen) -> Column:
         """The column at some rows."""
         if self.all_known:
-            return Column(self.values[rows], np.ones(len(rows), dtype=np.bool_), True)
+            values = self.values[rows]
+            return Column(values, np.ones(len(values), dtype=np.bool_), True)
         return Column.of(self.values[rows], self.known[rows], None if self.bounds is None else self.bounds.take(rows))
 
     def over(self, below: Column) -> Column:
@@ -125,6 +129,11 @@ class Column:
         return verdicts
 
     @cached_property
+    def flagged(self) -> Verdicts:
+        """The verdicts of a flag, which every day and every programme asks again: yes where it is set."""
+        return self.judge(self.values == 1)
+
+    @cached_property
     def _open(self) -> Verdicts:
         """Unknown where the value is, else no."""
         return (~self.known).view(np.int8)
@@ -154,6 +163,11 @@ class People:
     def counts(self) -> Rows:
         """Number of people of each household."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def unlisted(self) -> Rows:
+        """The households that left the list out."""
+        return np.flatnonzero(~self.listed)
 
     @cached_property
     def names(self) -> tuple[list[str], Rows]:

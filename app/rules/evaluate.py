@@ -12,19 +12,19 @@ import numpy as np
 
 from app.calendar.day_numbers import OPEN_END, number_of
 from app.rules.application import Deadline
-from app.rules.columns import NO, UNKNOWN, YES, Verdicts
+from app.rules.columns import UNKNOWN, YES, Verdicts
 from app.rules.compiling import Compiler
 from app.rules.dependencies import circles
 from app.rules.documents import DocumentError, Problem
 from app.rules.facts import FactCatalogue
 from app.rules.money import Amounts, CaseNode, compile_term, evaluate_cases
 from app.rules.municipality_code import NATIONAL
-from app.rules.nodes import Group, Node, Uncontradicted
+from app.rules.nodes import Group, Node, Uncontradicted, verdicts_of_some
 from app.rules.parameters import Parameters
 from app.rules.people_nodes import people_verdicts
 from app.rules.population import Population
 from app.rules.reading import Moment, Reading
-from app.rules.residence_nodes import Everywhere, Replacement, Stay
+from app.rules.residence_nodes import Everywhere, Replacement
 from app.rules.rule import Rule
 
 
@@ -61,8 +61,13 @@ class CompiledRule:
 
     def capped(self, as_of: int) -> bool:
         """Say whether the version is overdue for checking, so that nothing better than undetermined may be said."""
+        return as_of > self._check_on and self.last >= as_of
+
+    @cached_property
+    def _check_on(self) -> int:
+        """The day until which the version need not be checked again."""
         check = self.rule.next_check_on
-        return check is not None and as_of > number_of(check) and self.last >= as_of
+        return OPEN_END if check is None else number_of(check)
 
     def verdicts(self, moment: Moment) -> Verdicts:
         """One verdict per row of the subject: criteria, area and contradictions, capped when the version is overdue."""
@@ -73,29 +78,17 @@ class CompiledRule:
         reading = Reading(moment, self.rule)
         if self.area is None:
             return people_verdicts(self.inside, self.subject, reading)
-        covered = self.area.verdicts(reading)
-        possible = int(np.count_nonzero(covered > NO))
-        if not possible:
-            return np.zeros(moment.population.people[self.subject].size, dtype=np.int8)
-        if self._asks_about_stays and 2 * possible <= len(covered):
-            return self._of_few(moment, covered)
-        verdicts = people_verdicts(self.inside, self.subject, reading)
-        if covered.min(initial=YES) == YES:
-            return verdicts
-        return np.minimum(verdicts, people_verdicts(self.area, self.subject, reading))
-
-    def _of_few(self, moment: Moment, covered: Verdicts) -> Verdicts:
-        """The area rules most out, and where people lived is dear to find: the others are looked at alone."""
-        assert self.area is not None
-        part, few = moment.part(self.area.key, covered > NO)
-        found = people_verdicts(self.inside, self.subject, Reading(part, self.rule))
+        few = self.area.few(reading, self.subject)
+        if few is None:
+            verdicts = people_verdicts(self.inside, self.subject, reading)
+            if self.area.verdicts(reading).min(initial=YES) == YES:
+                return verdicts
+            return np.minimum(verdicts, people_verdicts(self.area, self.subject, reading))
+        rows, covered = few
         verdicts = np.zeros(moment.population.people[self.subject].size, dtype=np.int8)
-        verdicts[few.rows[self.subject]] = np.minimum(found, part.lift(covered[few.rows["household"]], self.subject))
+        if len(rows):
+            verdicts[rows] = np.minimum(verdicts_of_some(self.inside, self.subject, reading, rows), covered)
         return verdicts
-
-    @cached_property
-    def _asks_about_stays(self) -> bool:
-        return any(isinstance(node, Stay) for node in walk(self.inside))
 
     def covered(self, moment: Moment) -> Verdicts:
         """Does the programme's area cover each household? The country covers those whose municipality is unknown."""
@@ -298,7 +291,7 @@ def evaluate(
     moment = Moment.on(population, on)
     results = {}
     for key in rulebook if programmes is None else programmes:
-        rule = rulebook.on(key, on)
+        rule = rulebook.on(key, moment.as_of)
         if rule is not None:
             results[key] = rule.verdicts(moment)
     return results

@@ -7,8 +7,8 @@ shared; nobody writes into them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from app.calendar.day_numbers import Days, as_days
-from app.rules.columns import UNKNOWN, YES, Column, Rows, Verdicts
+from app.rules.columns import NO, UNKNOWN, YES, Column, Rows, Verdicts
 from app.rules.reading import CLAIMANT_FACTS, Moment, Reading
 
 Candidates = tuple[Rows, Days]
 """Household rows and, for each, a day on which a verdict may change."""
+FEW = 4
+"""One row of so many is few: what is dear is then worked out for those alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +56,18 @@ class Node:
         """True where a guardian's fact is the claimant's."""
         return self.scope != "guardian" and any(path.startswith("guardian.") for path in self.reads)
 
+    @cached_property
+    def dear(self) -> bool:
+        """True where each row costs so much that a test is better put to the rows alone that others leave open."""
+        return any(part.dear for part in self.parts)
+
     def verdicts(self, reading: Reading) -> Verdicts:
         """One verdict per row of the scope."""
         raise NotImplementedError
+
+    def verdicts_at(self, reading: Reading, rows: Rows) -> Verdicts:
+        """The verdicts of some rows of the scope, in their order."""
+        return self.verdicts(reading)[rows]
 
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
         """Days after ``first`` up to ``last`` on which this node's own verdict may change."""
@@ -65,6 +76,11 @@ class Node:
 
 class Leaf(Node):
     """A test of one thing; its verdicts are shared by every programme that asks the same of the same moment."""
+
+    @cached_property
+    @override
+    def dear(self) -> bool:
+        return False
 
     @override
     def verdicts(self, reading: Reading) -> Verdicts:
@@ -92,9 +108,17 @@ def lifted(node: Node, reading: Reading, scope: str) -> Verdicts:
     return found
 
 
+def verdicts_of_some(node: Node, kind: str, reading: Reading, rows: Rows) -> Verdicts:
+    """A node's verdicts for some rows of a kind, their household's where it is a household's test."""
+    return node.verdicts_at(reading, rows if node.scope == kind else reading.population.people[kind].household[rows])
+
+
 @dataclass(frozen=True, eq=False)
 class Group(Node):
-    """``all`` (smallest) or ``any`` (largest) of parts; parts of household scope are joined before they are spread."""
+    """``all`` (smallest) or ``any`` (largest) of parts; parts of household scope are joined before they are spread.
+
+    Of ``all``, the dear parts are put to those alone whom the others leave open, where they are few.
+    """
 
     members: tuple[Node, ...] = ()
     largest: bool = False
@@ -104,20 +128,47 @@ class Group(Node):
     def parts(self) -> Sequence[Node]:
         return self.members
 
+    @cached_property
+    def _cheap(self) -> Group | None:
+        """The parts that are not dear, where the dear ones can wait for them."""
+        cheap = tuple(part for part in self.members if not part.dear)
+        waits = cheap and len(cheap) < len(self.members) and not self.largest
+        return replace(self, members=cheap) if waits else None
+
     @override
     def verdicts(self, reading: Reading) -> Verdicts:
+        if self._cheap is None:
+            return self._of_all(self.members, reading)
+        verdicts = self._cheap.verdicts(reading)
+        dear = [part for part in self.members if part.dear]
+        rows = np.flatnonzero(verdicts > NO)
+        if FEW * len(rows) > len(verdicts):
+            return np.minimum(verdicts, self._of_all(dear, reading))
+        narrowed = np.zeros(len(verdicts), dtype=np.int8)
+        narrowed[rows] = np.minimum(verdicts[rows], self._of_some(dear, reading, rows))
+        return narrowed
+
+    @override
+    def verdicts_at(self, reading: Reading, rows: Rows) -> Verdicts:
+        return self._of_some(self.members, reading, rows)
+
+    def _of_some(self, members: Sequence[Node], reading: Reading, rows: Rows) -> Verdicts:
         join = np.maximum if self.largest else np.minimum
-        inner = self._joined([part for part in self.members if part.scope == self.scope], reading, join)
+        return reduce(join, (verdicts_of_some(part, self.scope, reading, rows) for part in members))
+
+    def _of_all(self, members: Sequence[Node], reading: Reading) -> Verdicts:
+        join = np.maximum if self.largest else np.minimum
+        inner = self._joined([part for part in members if part.scope == self.scope], reading, join)
         if self.scope == "household":
             return inner
-        shared = [part for part in self.members if part.scope == "household"]
+        shared = [part for part in members if part.scope == "household"]
         if not shared:
             return inner
         if len(shared) == 1:
             spread = lifted(shared[0], reading, self.scope)
         else:
             spread = reading.moment.lift(self._joined(shared, reading, join), self.scope)
-        if len(shared) == len(self.members):
+        if len(shared) == len(members):
             return spread
         return np.asarray(join(inner, spread))
 
@@ -146,6 +197,11 @@ class Negation(Node):
         verdicts: Verdicts = np.int8(2) - self.inner.verdicts(reading)
         return verdicts
 
+    @override
+    def verdicts_at(self, reading: Reading, rows: Rows) -> Verdicts:
+        verdicts: Verdicts = np.int8(2) - self.inner.verdicts_at(reading, rows)
+        return verdicts
+
 
 @dataclass(frozen=True, eq=False)
 class Uncontradicted(Node):
@@ -163,7 +219,15 @@ class Uncontradicted(Node):
 
     @override
     def verdicts(self, reading: Reading) -> Verdicts:
-        known: Verdicts = self.inner.verdicts(reading) & np.int8(YES)  # of 0, 1 and 2 only yes has this bit
+        return self._unless(self.inner.verdicts(reading))
+
+    @override
+    def verdicts_at(self, reading: Reading, rows: Rows) -> Verdicts:
+        return self._unless(self.inner.verdicts_at(reading, rows))
+
+    @staticmethod
+    def _unless(inner: Verdicts) -> Verdicts:
+        known: Verdicts = inner & np.int8(YES)  # of 0, 1 and 2 only yes has this bit
         verdicts: Verdicts = np.int8(YES) - known
         return verdicts
 
@@ -192,6 +256,8 @@ class Equals(Leaf):
     @override
     def judge(self, reading: Reading) -> Verdicts:
         column = reading.at(self.fact, self.scope)
+        if self.values == (1,):
+            return column.flagged
         holds = column.values == self.values[0]
         for value in self.values[1:]:
             holds |= column.values == value
@@ -256,9 +322,8 @@ class Compared(Leaf):
         limit = limits(self.tables, self.by, reading, self.scope)
         lower = self.word in ("at_least", "over")
         holds = column.values >= limit.values if lower else column.values <= limit.values
-        if column.all_known and limit.all_known:
-            return column.judge(holds)
-        verdicts = Column(column.values, column.known & limit.known, False).judge(np.asarray(holds))
+        judged = column if limit.all_known else Column(column.values, column.known & limit.known, False)
+        verdicts = judged.judge(np.asarray(holds))
         if column.bounds is None:
             return verdicts
         ends = (limit.values, None) if lower else (None, limit.values)
@@ -286,7 +351,21 @@ class LimitTable:
     @cached_property
     def without_holes(self) -> bool:
         """True where every row up to the last known one is known."""
-        return bool(self.known[: self.known_below].all())
+        return self.known_below > 0 and bool(self.known[: self.known_below].all())
+
+    def of(self, chosen: Column) -> Column:
+        """The rows that numbers choose; past the last row it counts."""
+        values, known = self.rows.take(chosen.values, mode="clip"), chosen.known
+        if self.known_below < len(self.rows):
+            known = known & (chosen.values < self.known_below)
+        if not self.without_holes:
+            known = known & self.known.take(chosen.values, mode="clip")
+        return Column.of(values, known)
+
+    def of_everybody(self, size: int) -> Column:
+        """The first row, for so many."""
+        values, known = np.broadcast_to(self.rows[0], (size,)), np.broadcast_to(self.known[0], (size,))
+        return Column(values, known, bool(self.known[0]))
 
 
 def table_edges(tables: Sequence[LimitTable], first: int, last: int) -> list[int]:
@@ -300,22 +379,17 @@ def limits(tables: Sequence[LimitTable], by: str | None, reading: Reading, scope
     size = reading.population.people[scope].size
     days = reading.moment.days_of(scope)
     chosen = None if by is None else reading.at(by, scope)
-    result = Column.unknown(size)
+    result = None
     for table in tables:
         inside = (table.first <= days) & (days <= table.last)
         if not inside.any():
             continue
-        if chosen is None:
-            values, known = np.broadcast_to(table.rows[0], (size,)), np.broadcast_to(table.known[0], (size,))
-        else:
-            rows = np.clip(chosen.values, 0, len(table.rows) - 1)
-            values, known = table.rows[rows], chosen.known & (rows < table.known_below)
-            if not table.without_holes:
-                known &= table.known[rows]
+        found = table.of_everybody(size) if chosen is None else table.of(chosen)
         if inside.all():
-            return Column.of(values, known)
-        result = Column.of(np.where(inside, values, result.values), np.where(inside, known, result.known))
-    return result
+            return found
+        below = Column.unknown(size) if result is None else result
+        result = Column.of(np.where(inside, found.values, below.values), np.where(inside, found.known, below.known))
+    return Column.unknown(size) if result is None else result
 
 
 def bounded(sure: NDArray[np.int64], possible: NDArray[np.int64], low: int | None, high: int | None) -> Verdicts:

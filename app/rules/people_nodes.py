@@ -47,13 +47,13 @@ class Quantifier(Leaf):
                 np.bincount(people.household[np.flatnonzero(inner >= least)], minlength=reading.population.size)
                 for least in (YES, UNKNOWN)
             )
-            possible[~people.listed] = ENDLESS
+            possible[people.unlisted] = ENDLESS
             return bounded(sure, possible, self.low, self.high)
         some = self.quantifier == "some"
         verdicts = np.full(reading.population.size, NO if some else YES, dtype=np.int8)
         for verdict in (UNKNOWN, YES if some else NO):
             verdicts[people.household[np.flatnonzero(inner == verdict)]] = verdict
-        verdicts[~people.listed] = UNKNOWN
+        verdicts[people.unlisted] = UNKNOWN
         return verdicts
 
 
@@ -118,10 +118,13 @@ class Answered(Leaf):
 
     @override
     def judge(self, reading: Reading) -> Verdicts:
-        verdicts = np.full(reading.population.people[self.scope].size, UNKNOWN, dtype=np.int8)
-        for column in _answers(self.question, self.programme, reading, self.scope):
-            verdicts = np.where(column.known, column.values * np.int8(YES), verdicts).astype(np.int8)
-        return verdicts
+        population = reading.population
+        household = population.answers("household", self.question, self.programme)
+        own = population.answers(self.scope, self.question, self.programme)
+        if household is None:
+            return np.full(population.people[self.scope].size, UNKNOWN, dtype=np.int8) if own is None else own.flagged
+        shared = reading.moment.lift(household.flagged, self.scope)
+        return shared if own is None else np.where(own.known, own.flagged, shared)
 
 
 def paid_elsewhere(term: PaidElsewhere, reading: Reading, scope: str) -> Column:

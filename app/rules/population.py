@@ -29,7 +29,6 @@ class Population:
         self.people = stored.people
         self._stored = stored
         self._thresholds: dict[tuple[str, Edge], Days] = {}
-        self._statements: dict[str, tuple[frozenset[str], bool]] = {}
 
     @classmethod
     def from_documents(cls, households: Iterable[Any], catalogue: FactCatalogue) -> Population:
@@ -57,16 +56,16 @@ class Population:
         """Values as stated: by (programme or ``ANY_PROGRAMME``, income year or ``NO_YEAR``)."""
         return self._stored.stated.get(path, {})
 
-    def statements(self, path: str) -> tuple[frozenset[str], bool]:
-        """How a fact is stated: (programmes that somebody stated a value of their own for, is any value of a year)."""
-        if path not in self._statements:
-            self._statements[path] = self._count_statements(path)
-        return self._statements[path]
-
-    def _count_statements(self, path: str) -> tuple[frozenset[str], bool]:
-        keys = self.stated(path)
-        programmes = frozenset(programme for programme, _ in keys if programme != ANY_PROGRAMME)
-        return programmes, any(year != NO_YEAR for _, year in keys)
+    @cached_property
+    def reckoned(self) -> Mapping[str, tuple[frozenset[str], bool]]:
+        """Facts stated for a programme or a year: (programmes that have a value of their own, is any of a year)."""
+        found = {}
+        for path, columns in self._stored.stated.items():
+            programmes = frozenset(programme for programme, _ in columns if programme != ANY_PROGRAMME)
+            dated = any(year != NO_YEAR for _, year in columns)
+            if programmes or dated:
+                found[path] = programmes, dated
+        return found
 
     def column(self, path: str) -> Column:
         """A fact as stated for any programme and without a year; unknown where it is not stated so."""
@@ -169,7 +168,6 @@ class Subset(Population):
         self.rows = _OnDemand(parent.people, self._rows_of)
         self.people = _OnDemand(parent.people, self._people)
         self._thresholds = {}
-        self._statements = {}
         self._gathered: dict[str, Mapping[StatedKey, Column]] = {}
 
     def _rows_of(self, kind: str) -> Rows:
@@ -209,9 +207,10 @@ class Subset(Population):
             self._gathered[path] = {key: column.take(rows) for key, column in self._parent.stated(path).items()}
         return self._gathered[path]
 
+    @cached_property
     @override
-    def _count_statements(self, path: str) -> tuple[frozenset[str], bool]:
-        return self._parent.statements(path)
+    def reckoned(self) -> Mapping[str, tuple[frozenset[str], bool]]:
+        return self._parent.reckoned
 
     @override
     def answers(self, kind: str, question: str, programme: str) -> Column | None:

@@ -129,14 +129,16 @@ class Reading:
 
     def cache_key(self, paths: tuple[str, ...], key: Any) -> Any:
         """A key for results that other programmes may share; what is reckoned by programme or year stays apart."""
+        if self.population.reckoned.keys().isdisjoint(paths):
+            return key
         reckonings = [self._reckoning(path) for path in paths]
         return (tuple(reckonings), key) if any(reckonings) else key
 
     def _reckoning(self, path: str) -> tuple[Any, ...]:
         """What makes this programme's value of a fact its own: the income year, and values stated for it."""
-        programmes, dated = self.population.statements(path)
-        if not programmes and not dated:
+        if path not in self.population.reckoned:
             return ()
+        programmes, dated = self.population.reckoned[path]
         own = self.rule.id in programmes or self.rule.key in programmes
         return (self.rule.income_year if dated else None, self.rule.key if own else None) if own or dated else ()
 

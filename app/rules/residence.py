@@ -49,6 +49,15 @@ class ResidenceTable:
         """Sets without any interval."""
         return np.flatnonzero(self.counts == 0)
 
+    @cached_property
+    def any_assumed(self) -> bool:
+        """True where some interval is assumed."""
+        return bool(self.assumed.any())
+
+    @cached_property
+    def _runs(self) -> dict[str, tuple[Days, Days]]:
+        return {}
+
     def take(self, sets: NDArray[np.int64]) -> ResidenceTable:
         """The table of some sets, in their order."""
         counts = self.counts[sets]
@@ -60,7 +69,7 @@ class ResidenceTable:
 
     def covering(self, sets: NDArray[np.int64], days: Days) -> NDArray[np.int64]:
         """The interval that covers each day, −1 where none is known."""
-        if is_one_day(days):
+        if self._for_most(sets, days):
             rows = self._covering_all(days.flat[0])
             if len(rows) == self.size:
                 return rows[sets]
@@ -71,6 +80,10 @@ class ResidenceTable:
             return np.full(sets.shape, -1, dtype=np.int64)
         rows, begun = self._latest_begun(sets, days)
         return np.where(begun & (days <= self.last[rows]), rows, -1)
+
+    def _for_most(self, sets: NDArray[np.int64], days: Days) -> bool:
+        """Say whether looking at all sets on one day is quicker than at these on theirs."""
+        return is_one_day(days) and 4 * len(sets) > self.size
 
     def _covering_all(self, day: np.int32) -> NDArray[np.int64]:
         """The intervals that cover one day, in the order of their sets: one for each set of which it is known."""
@@ -109,7 +122,7 @@ class ResidenceTable:
         """
         if not len(self.codes):
             return np.zeros(sets.shape, dtype=np.int32)
-        if is_one_day(days):
+        if self._for_most(sets, days):
             return self._codes_of_all(days.flat[0])[sets]
         rows, begun = self._latest_begun(sets, days)
         codes = self.codes[rows]
@@ -123,6 +136,11 @@ class ResidenceTable:
 
         People may have lived anywhere in a hole of the history, and in any other municipality before its first entry.
         """
+        if area not in self._runs:
+            self._runs[area] = self._find_runs(area)
+        return self._runs[area]
+
+    def _find_runs(self, area: str) -> tuple[Days, Days]:
         inside = in_area(self.codes, area) == 2
         opening = np.zeros(len(self.codes), dtype=bool)
         opening[self.offsets[:-1][self.counts > 0]] = True
@@ -180,12 +198,12 @@ def in_area(codes: NDArray[np.int32], area: str) -> NDArray[np.int8]:
     if area == NATIONAL:
         return np.full(codes.shape, 2, dtype=np.int8)
     number = int(area)
-    inside = codes // 10_000 == number // 10_000 if is_prefecture(area) else codes == number
+    start = number // 10_000 * 10_000
+    inside = (start <= codes) & (codes < start + 10_000) if is_prefecture(area) else codes == number
     certain = inside.view(np.int8)
     verdicts: NDArray[np.int8] = certain + certain
-    unknown = codes <= UNKNOWN_CODE
-    if unknown.any():
-        verdicts |= (unknown & (codes != -number)).view(np.int8)
+    if codes.min(initial=number) <= UNKNOWN_CODE:
+        verdicts |= ((codes <= UNKNOWN_CODE) & (codes != -number)).view(np.int8)
     return verdicts
 
 

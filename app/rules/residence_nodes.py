@@ -14,8 +14,8 @@ from app.calendar.day_numbers import Days, as_days, first_of_month, month_starts
 from app.calendar.legal_age import corresponding_days
 from app.calendar.spans import Span
 from app.calendar.windows import Edge, opening
-from app.rules.columns import NO, UNKNOWN, YES, Rows, Verdicts
-from app.rules.nodes import Candidates, Leaf, everybody
+from app.rules.columns import EVERYBODY, NO, UNKNOWN, YES, Chosen, Rows, Verdicts
+from app.rules.nodes import FEW, Candidates, Leaf, everybody
 from app.rules.reading import Reading
 from app.rules.residence import is_one_day, lived_in
 
@@ -50,12 +50,26 @@ class Everywhere(Leaf):
             sets = reading.population.people["household"].residence_sets
             days = np.broadcast_to(reading.moment.days, sets.shape)
             left = reading.population.residence.left_on(sets, days, self.area)
-            covered = np.where(self._lately(left, days), np.int8(YES), covered)
+            lately = self._lately(left, days).view(np.int8)
+            covered = np.maximum(covered, lately + lately)
         days = reading.moment.days
         for other in self.replacements:
-            replaced = (other.first <= days) & (days <= other.last) & (reading.moment.covered(other.area) == YES)
-            covered = np.where(replaced, np.int8(NO), covered)
+            in_force = (other.first <= days) & (days <= other.last)
+            if in_force.any():
+                replaced = in_force & (reading.moment.covered(other.area) == YES)
+                covered = covered * (~replaced).view(np.int8)
         return covered
+
+    def few(self, reading: Reading, scope: str) -> tuple[Rows, Verdicts] | None:
+        """The people of a kind whom the area does not rule out, and its verdicts; None where they are not few."""
+        cache, key = reading.moment.cache, ("few", scope, self.key)
+        if key not in cache:
+            covered, people = self.verdicts(reading), reading.population.people[scope]
+            homes = np.flatnonzero(covered > NO)
+            rows = None if FEW * len(homes) > len(covered) else people.rows_of(homes)
+            cache[key] = None if rows is None else (rows, covered[people.household[rows]])
+        found: tuple[Rows, Verdicts] | None = cache[key]
+        return found
 
     def _lately(self, left: Days, days: Days) -> NDArray[np.bool_]:
         """Whether each left less than the span ago."""
@@ -101,6 +115,11 @@ class Stay(Leaf):
     def asks_claimant(self) -> bool:
         return self.whose == "claimant" or super().asks_claimant
 
+    @cached_property
+    @override
+    def dear(self) -> bool:
+        return True
+
     @property
     def from_today(self) -> bool:
         """True where the day asked about moves with the day of asking."""
@@ -116,35 +135,49 @@ class Stay(Leaf):
         population = reading.population
         together = population.residence.size == population.size
         if self.scope == "household" or self.date_fact is not None or not together:
-            return self.stay(reading)
+            return self.stay(reading, EVERYBODY)
         return reading.moment.lift(self.of_household.verdicts(reading), self.scope)
 
-    def stay(self, reading: Reading) -> Verdicts:
-        """The verdicts, worked out for each row."""
+    @override
+    def verdicts_at(self, reading: Reading, rows: Rows) -> Verdicts:
+        return self.stay(reading, rows)
+
+    def stay(self, reading: Reading, rows: Chosen) -> Verdicts:
+        """The verdicts of some rows of the scope, worked out for each."""
         raise NotImplementedError
 
-    def days(self, reading: Reading) -> Days:
-        """The day for each row of the scope."""
-        size = reading.population.people[self.scope].size
+    def days(self, reading: Reading, rows: Chosen) -> Days:
+        """The day for each of some rows."""
         if self.from_today:
-            return np.broadcast_to(self.day(reading.moment.days_of(self.scope)), (size,))
+            return self._days_from(reading, rows, self.day)
         if self.date_fact is None:
-            dates = np.full(size, self.fixed, dtype=np.int32)
+            dates = np.full(len(reading.population.people[self.scope].household[rows]), self.fixed, dtype=np.int32)
         elif self.edge is not None:
-            return reading.threshold(self.date_fact, self.edge, self.scope)
+            return reading.threshold(self.date_fact, self.edge, self.scope)[rows]
         else:
-            dates = reading.at(self.date_fact, self.scope).values
+            dates = reading.at(self.date_fact, self.scope).values[rows]
         return dates if self.edge is None else self.edge.days(dates)
+
+    def _days_from(self, reading: Reading, rows: Chosen, day: Callable[[Days], Days]) -> Days:
+        """What a day makes of today for each of some rows: one day for all of them is not written out."""
+        today = reading.moment.days_of(self.scope)
+        if today.ndim:
+            return day(today[rows])
+        return np.broadcast_to(day(today), reading.population.people[self.scope].household[rows].shape)
 
     def day(self, today: Days) -> Days:
         """The day that follows from today: today itself unless a kind of stay says otherwise."""
         return today
 
-    def sets(self, reading: Reading) -> tuple[Rows, NDArray[np.bool_]]:
-        """(whose residence counts for each row, is that known)."""
+    def sets(self, reading: Reading, rows: Chosen) -> Rows:
+        """Whose residence counts for each of some rows."""
+        if self.whose == "claimant":
+            return self._of_claimants(reading)[0][rows]
+        return reading.population.people[self.scope].residence_sets[rows]
+
+    def _of_claimants(self, reading: Reading) -> tuple[Rows, NDArray[np.bool_]]:
+        """(where the claimant of each household lives, is that known)."""
         people = reading.population.people[self.scope]
-        if self.whose != "claimant":
-            return people.residence_sets, np.ones(people.size, dtype=np.bool_)
         guardians, claimants = reading.population.people["guardian"], reading.claimant_rows()
         if not guardians.size:
             return people.residence_sets, np.zeros(people.size, dtype=np.bool_)
@@ -153,25 +186,25 @@ class Stay(Leaf):
         known = (claimants >= 0) | (together & (np.diff(guardians.offsets) > 0))
         return np.where(claimants >= 0, own, people.residence_sets), known
 
-    def inside(self, reading: Reading, days: Days) -> Verdicts:
-        """Whether each row lived in the area on its day, as far as the history goes."""
-        sets, whose = self.sets(reading)
+    def inside(self, reading: Reading, rows: Chosen, days: Days) -> Verdicts:
+        """Whether each of some rows lived in the area on its day, as far as the history goes."""
+        sets = self.sets(reading, rows)
         verdicts = lived_in(reading.population.residence.codes_on(sets, days), self.area)
-        if self.whose is not None:
-            verdicts[~whose] = UNKNOWN
+        if self.whose == "claimant":
+            verdicts[~self._of_claimants(reading)[1][rows]] = UNKNOWN
         return verdicts
 
-    def lived(self, reading: Reading, days: Days) -> Verdicts:
+    def lived(self, reading: Reading, rows: Chosen, days: Days) -> Verdicts:
         """The same; a stay of unknown beginning says nothing of a date, and nothing is known of an unknown one."""
-        verdicts = self.inside(reading, days)
+        verdicts = self.inside(reading, rows, days)
         table = reading.population.residence
-        if table.assumed.any() and not self.from_today:
-            rows = table.covering(self.sets(reading)[0], days)
-            verdicts[(rows >= 0) & table.assumed[rows]] = UNKNOWN
+        if table.any_assumed and not self.from_today:
+            intervals = table.covering(self.sets(reading, rows), days)
+            verdicts[(intervals >= 0) & table.assumed[intervals]] = UNKNOWN
         if self.date_fact is not None:
             dates = reading.at(self.date_fact, self.scope)
             if not dates.all_known:
-                verdicts[~dates.known] = UNKNOWN
+                verdicts[~dates.known[rows]] = UNKNOWN
         return verdicts
 
     def residence_changes(self, reading: Reading) -> tuple[Rows, Days]:
@@ -202,14 +235,20 @@ class LivedOn(Stay):
     @override
     def judge(self, reading: Reading) -> Verdicts:
         verdicts = super().judge(reading)
-        if self.since_birth:
-            births = reading.column("child.birth_date")
-            return np.minimum(verdicts, births.judge(births.values <= self.days(reading)))
-        return verdicts
+        return np.minimum(verdicts, self._born(reading, EVERYBODY)) if self.since_birth else verdicts
 
     @override
-    def stay(self, reading: Reading) -> Verdicts:
-        return self.lived(reading, self.days(reading))
+    def verdicts_at(self, reading: Reading, rows: Rows) -> Verdicts:
+        verdicts = super().verdicts_at(reading, rows)
+        return np.minimum(verdicts, self._born(reading, rows)) if self.since_birth else verdicts
+
+    def _born(self, reading: Reading, rows: Chosen) -> Verdicts:
+        births = reading.column("child.birth_date").take(rows)
+        return births.judge(births.values <= self.days(reading, rows))
+
+    @override
+    def stay(self, reading: Reading, rows: Chosen) -> Verdicts:
+        return self.lived(reading, rows, self.days(reading, rows))
 
     @override
     def changes(self, reading: Reading, first: int, last: int) -> Iterator[Candidates]:
@@ -232,32 +271,37 @@ class Resided(Stay):
     span: Span = _NO_SPAN
 
     @override
-    def stay(self, reading: Reading) -> Verdicts:
-        days = self.days(reading)
-        return self.unbroken(reading, self.lived(reading, days), days, self._latest_start(days))
+    def stay(self, reading: Reading, rows: Chosen) -> Verdicts:
+        days = self.days(reading, rows)
+        return self.unbroken(reading, rows, self.lived(reading, rows, days), days, self._latest_start(days))
 
-    def _latest_start(self, days: Days) -> Callable[[Days, Rows], NDArray[np.bool_]]:
-        """Whether the stays of some rows began long enough before their days."""
+    def _latest_start(self, days: Days) -> Callable[[Days], NDArray[np.bool_]]:
+        """Whether stays began long enough before some days."""
         if is_one_day(days):
             latest = opening(self.span).last_date(int(days.flat[0]))
-            return lambda starts, rows: (starts <= latest)[rows]
-        return lambda starts, rows: corresponding_days(starts, self.span)[rows] <= days
+            return lambda starts: starts <= latest
+        return lambda starts: corresponding_days(starts, self.span) <= days
 
     def unbroken(
-        self, reading: Reading, inside: Verdicts, days: Days, long_enough: Callable[[Days, Rows], NDArray[np.bool_]]
+        self,
+        reading: Reading,
+        rows: Chosen,
+        inside: Verdicts,
+        days: Days,
+        long_enough: Callable[[Days], NDArray[np.bool_]],
     ) -> Verdicts:
-        """Whether each row lived ``inside`` on its day, in a stay that began early enough for sure, or at best.
+        """Whether some rows lived ``inside`` on their days, in stays that began early enough, for sure or at best.
 
-        ``long_enough`` takes the first days of all stays and the row of each row's stay.
+        ``long_enough`` takes the first day of each row's stay.
         """
         table = reading.population.residence
         if not len(table.codes):
             return np.full(days.shape, UNKNOWN, dtype=np.int8)
-        rows = table.covering(self.sets(reading)[0], days)
-        sure, possible = (long_enough(starts, rows) for starts in table.run_starts(self.area))
+        intervals = table.covering(self.sets(reading, rows), days)
+        sure, possible = (long_enough(starts[intervals]) for starts in table.run_starts(self.area))
         stayed = np.where(sure, np.int8(YES), np.where(possible, np.int8(UNKNOWN), np.int8(NO)))
         verdicts = np.where(inside == YES, stayed, inside).astype(np.int8)
-        verdicts[(rows >= 0) & table.assumed[rows] & (inside == YES)] = UNKNOWN
+        verdicts[(intervals >= 0) & table.assumed[intervals] & (inside == YES)] = UNKNOWN
         return verdicts
 
     @override
@@ -275,14 +319,13 @@ class ResidedSince(Resided):
     """Has lived in an area without a break from a day (``date_fact`` or ``fixed``) until the day asked."""
 
     @override
-    def stay(self, reading: Reading) -> Verdicts:
-        since = super().days(reading)
-        people = reading.population.people[self.scope]
-        today = np.broadcast_to(reading.moment.days_of(self.scope), (people.size,))
-        inside = self.inside(reading, today)
-        verdicts = self.unbroken(reading, inside, today, lambda starts, rows: starts[rows] <= since)
+    def stay(self, reading: Reading, rows: Chosen) -> Verdicts:
+        since = self.days(reading, rows)
+        today = self._days_from(reading, rows, lambda today: today)
+        inside = self.inside(reading, rows, today)
+        verdicts = self.unbroken(reading, rows, inside, today, lambda starts: starts <= since)
         if self.date_fact is not None:
-            unknown = ~reading.at(self.date_fact, self.scope).known
+            unknown = ~reading.at(self.date_fact, self.scope).known[rows]
             verdicts[unknown] = np.minimum(inside[unknown], UNKNOWN)
         return verdicts
 

@@ -5,6 +5,7 @@ import datetime as dt
 import numpy as np
 
 from app.rules.evaluate import evaluate
+from app.rules.nodes import FEW
 from app.rules.people_nodes import people_verdicts
 from app.rules.reading import Moment, Reading
 from tests.unit.rules.world import population, rule, rulebook
@@ -50,3 +51,22 @@ def test_a_towns_own_families_are_found_among_many_others():
     in_setagaya = np.isin(everybody.people["child"].household, [5, 6])
     assert not found[~in_setagaya].any()
     assert set(found[in_setagaya].tolist()) == {0, 2}
+
+
+def test_where_people_lived_is_asked_of_the_few_alone_whom_the_rest_leaves_open():
+    births = ["2010-01-01", "2010-01-01", "2010-01-01", "2010-01-01", "2010-01-01", "2025-03-05"]
+    families = [
+        {"residence": [{"municipality": (KITA, SETAGAYA)[row % 2], "from": moved_in}],
+         "children": [{"id": "c1", "birth_date": births[row % len(births)]}]}
+        for row, moved_in in enumerate(["2020-01-01"] * 11 + ["2025-01-15", "2020-01-01"] * 6)
+    ]
+    stay = {"any": [{"resided": "3m", "by": "child.birth_date"}, {"not": {"resident_on": "child.birth_date"}}]}
+    made = rule({"all": [{"within": "child.birth_date", "from": "0d", "until": "3y"}, stay]}, subject="child")
+    book, everybody = rulebook(made), population(*families)
+    criteria = book.on(made.key, ON).criteria
+    reading = Reading(Moment.on(everybody, ON), made)
+    young, stayed = (part.verdicts(reading) for part in criteria.parts)
+    found = criteria.verdicts(reading)
+    assert 0 < FEW * (young > 0).sum() <= len(young)
+    assert np.array_equal(found, np.minimum(young, stayed))
+    assert set(found[young > 0].tolist()) == {1, 2}
