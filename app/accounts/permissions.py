@@ -7,12 +7,13 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
+from app.accounts.roles import Role
 from app.platform.database import Context
 from app.platform.errors import NotPermitted
 
 Kind = Literal["household", "staff", "partner"]
 
-ROLE_RIGHTS: dict[str, frozenset[str]] = {
+ROLE_RIGHTS: dict[Role, frozenset[str]] = {
     "viewer": frozenset({"programmes:read", "figures:read"}),
     "editor": frozenset({"programmes:read", "figures:read", "programmes:edit"}),
     "approver": frozenset({"programmes:read", "figures:read", "programmes:approve"}),
@@ -57,6 +58,7 @@ def require(role: str, right: str) -> None:
     Raises:
         NotPermitted: the role does not hold the right.
     """
-    if right not in ROLE_RIGHTS.get(role, frozenset()):
-        holders = ", ".join(name for name, rights in ROLE_RIGHTS.items() if right in rights)
+    holding = [name for name, rights in ROLE_RIGHTS.items() if right in rights]
+    if role not in holding:
+        holders = ", ".join(holding)
         raise NotPermitted(f"found role {role!r}; expected one of: {holders}, which hold {right!r}")

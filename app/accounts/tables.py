@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 
+from sqlalchemy import CheckConstraint
 from sqlmodel import Field, SQLModel
 
 from app.platform.columns import instant, optional_instant, recorded_instant
@@ -13,6 +14,9 @@ class StaffAccount(SQLModel, table=True):
     """A post in a municipality's office, with its role."""
 
     __tablename__ = "staff_accounts"
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer', 'editor', 'approver', 'administrator')", name="staff_accounts_known_role"),
+    )
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
     municipality_code: str = Field(max_length=6, index=True)

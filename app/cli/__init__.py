@@ -5,7 +5,11 @@ families. Imports of a command's rooms stay inside the command, so that `todoke 
 To add a group, write `<thing>_commands.py` with functions and name them here.
 """
 
+import sys
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
 from app.cli import (
     demo_command,
@@ -16,8 +20,24 @@ from app.cli import (
     registry_format_commands,
     registry_life_commands,
 )
+from app.cli.options import end_without_reader
+
+
+class Commands(TyperGroup):
+    """All commands: each ends quietly, with the same status, when the reader of its output goes away."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what it printed has left when it ends."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            end_without_reader()
+
 
 main = typer.Typer(
+    cls=Commands,
     name="todoke",
     help="Which support a family can get, from when, until when, and why.",
     no_args_is_help=True,

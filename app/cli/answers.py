@@ -293,4 +293,8 @@ def _sentences(part: Document, depth: int = 0) -> list[tuple[int, str]]:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, markup=False)
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - called while it is handled; `app.cli` ends every command in the same way
+
+    return Plain(highlight=False, markup=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import multiprocessing
-import os
 import re
 import signal
 import sys
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from app.registry.loading import Registry
 
 WORKERS = 2
-PIPE_CLOSED = 128 + signal.SIGPIPE
-"""The status of a process whose reader went away."""
 Lines = list[tuple[int, bytes]]
 Answered = tuple[bytes, list[str]]
 """Lines of JSON, and what was wrong with the lines that could not be read."""
@@ -196,17 +193,14 @@ def _work(connection: Connection, folder: Path, question: Question) -> None:
 def print_answers(answers: Iterable[Answered]) -> bool:
     """Print answers at once, complaints on standard error; True where everything could be read.
 
-    Where the reader of standard output is gone, nothing more is done: the process ends with `PIPE_CLOSED`.
+    Raises:
+        BrokenPipeError: the reader of standard output is gone; nothing more is done.
     """
     spoilt = False
-    try:
-        for found, complaints in answers:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(found)
-            sys.stdout.buffer.flush()
-            complain(complaints)
-            spoilt = spoilt or bool(complaints)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(PIPE_CLOSED) from None
+    for found, complaints in answers:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(found)
+        sys.stdout.buffer.flush()
+        complain(complaints)
+        spoilt = spoilt or bool(complaints)
     return not spoilt

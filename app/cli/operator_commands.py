@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import RegistryFolder, load_tables, open_registry, refuse
+from app.accounts.roles import Role
+from app.cli.options import RegistryFolder, load_tables, open_registry, read_municipality, refuse
 
 database = typer.Typer(help="Roles, database and migrations.", no_args_is_help=True)
 keys = typer.Typer(help="Sealing keys.", no_args_is_help=True)
@@ -70,27 +71,22 @@ def new_key() -> None:
 
 @access.command("staff")
 def staff_link(
-    municipality: Annotated[str, typer.Argument(help="Six-digit code, such as 131121.")],
+    municipality: Annotated[str, typer.Argument(help="Six-digit code, such as 131121.", callback=read_municipality)],
     post: Annotated[str, typer.Option(help="The post the account belongs to.")],
-    role: Annotated[str, typer.Option(help="viewer, editor, approver or administrator.")] = "viewer",
+    role: Annotated[Role, typer.Option(help="What the account may do.")] = "viewer",
 ) -> None:
     """Make an account for a post and print its single-use sign-in link."""
     from app.accounts.sign_in import create_link
     from app.accounts.tables import StaffAccount
     from app.platform.database import Context, app_session
     from app.platform.settings import settings
-    from app.rules.municipality_code import read_municipality_code
 
-    try:
-        code = read_municipality_code(municipality)
-    except ValueError as error:
-        refuse(f"municipality: {error}")
     load_tables()
-    with app_session(Context(municipality=code)) as session:
-        account = StaffAccount(municipality_code=code, post=post, role=role)
+    with app_session(Context(municipality=municipality)) as session:
+        account = StaffAccount(municipality_code=municipality, post=post, role=role)
         session.add(account)
         session.flush()
-        token = create_link(session, staff_id=account.id, municipality_code=code)
+        token = create_link(session, staff_id=account.id, municipality_code=municipality)
         session.commit()
     typer.echo(f"account {account.id}", err=True)
     print(f"{settings().public_url}/staff/sign-in/{token}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +16,30 @@ if TYPE_CHECKING:
     from app.registry.loading import Registry
 
 BAD_INPUT = 2
+READER_GONE = 128 + signal.SIGPIPE
+"""The status of a process whose reader went away (`todoke check … | head -3`), as of one that the signal ends: 141."""
+
+
+def read_municipality(parameter: typer.CallbackParam, text: str | None) -> str | None:
+    """Read a municipality's code, or leave saying which one was probably meant; None where it is left out."""
+    from app.rules.municipality_code import read_municipality_code
+
+    try:
+        return None if text is None else read_municipality_code(text)
+    except ValueError as error:
+        refuse(f"{parameter.opts[0]}: {error}")
+
+
+Municipality = Annotated[
+    str,
+    typer.Option("--municipality", metavar="CODE", callback=read_municipality, help="Six-digit code, such as 131121."),
+]
+OnlyMunicipality = Annotated[
+    str | None,
+    typer.Option(
+        "--municipality", metavar="CODE", callback=read_municipality, help="Only this municipality, such as 131121."
+    ),
+]
 
 RegistryFolder = Annotated[
     Path | None,
@@ -35,6 +61,12 @@ def complain(messages: Iterable[object]) -> None:
     """Say what is wrong on standard error, one line each."""
     for message in messages:
         print(message, file=sys.stderr)
+
+
+def end_without_reader() -> NoReturn:
+    """End quietly: whoever read standard output is gone, and what is still buffered has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(READER_GONE)
 
 
 def read_day(text: str | None, option: str) -> dt.date:

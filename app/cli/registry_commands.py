@@ -10,6 +10,7 @@ import typer
 from app.cli.options import (
     BAD_INPUT,
     AsJson,
+    Municipality,
     Programmes,
     RegistryFolder,
     default_folder,
@@ -117,7 +118,7 @@ def boundaries(
 
 @registry.command("new")
 def new(
-    municipality: Annotated[str, typer.Option("--municipality", metavar="CODE", help="Whose programme it is.")],
+    municipality: Municipality,
     identifier: Annotated[str, typer.Option("--id", metavar="ID", help="Lower-case words joined by hyphens.")],
     based_on: Annotated[
         str | None, typer.Option("--based-on", metavar="CODE/ID", help="The programme it varies.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 import typer
 
 from app.cli.options import (
+    OnlyMunicipality,
     Programmes,
     RegistryFolder,
     complain,
@@ -33,7 +34,6 @@ CsvEncoding = Annotated[
     Literal["utf-8", "utf-8-sig", "cp932"] | None,
     typer.Option("--encoding", help="Of CSV: utf-8, utf-8-sig (with its mark) or cp932.", show_default="found out"),
 ]
-Town = Annotated[str | None, typer.Option("--municipality", help="Only this municipality, such as 131121.")]
 
 
 def import_programmes(
@@ -42,7 +42,7 @@ def import_programmes(
         Literal["tokyo-json", "support-csv", "staff-csv", "staff-xlsx"],
         typer.Option("--format", help="How it is written."),
     ],
-    municipality: Town = None,
+    municipality: OnlyMunicipality = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report; write nothing.")] = False,
     errors: Annotated[Path | None, typer.Option(help="Every finding, six columns: .csv or .xlsx.")] = None,
     encoding: CsvEncoding = None,
@@ -88,7 +88,7 @@ def export_programmes(
         Path | None, typer.Option("--output", "-o", help="A file.", show_default="standard output")
     ] = None,
     programme: Programmes = None,
-    municipality: Town = None,
+    municipality: OnlyMunicipality = None,
     source: Annotated[
         Literal["files", "published", "drafts"], typer.Option("--from", help="registry_data, or the database.")
     ] = "files",
@@ -103,7 +103,7 @@ def export_programmes(
     base_url = f"{settings().public_url}/open/v1"
     registry, programmes = _programmes_of(source, folder, on)
     if municipality is not None:
-        programmes = [one for one in programmes if one.municipality == _code(municipality)]
+        programmes = [one for one in programmes if one.municipality == municipality]
     if programme:
         wanted = known_programmes(registry, programme) if source != "drafts" else tuple(programme)
         programmes = [one for one in programmes if one.key in (wanted or ())]
@@ -112,15 +112,6 @@ def export_programmes(
     with _output(output) as stream:
         lost = export(stream, file_format, programmes, registry, encoding=encoding or "utf-8-sig", base_url=base_url)
     complain(f"row {one.row}, {one.column}: {one.characters} is not in {encoding}; written as 〓" for one in lost)
-
-
-def _code(municipality: str) -> str:
-    from app.rules.municipality_code import read_municipality_code
-
-    try:
-        return read_municipality_code(municipality)
-    except ValueError as error:
-        refuse(f"--municipality: {error}")
 
 
 def _known(folder: Path | None, municipality: str | None) -> Known:
@@ -134,10 +125,9 @@ def _known(folder: Path | None, municipality: str | None) -> Known:
         municipalities, _ = load_vocabulary(directory)
     except RegistryError as error:
         refuse(*error.complaints)
-    code = _code(municipality) if municipality is not None else None
-    if code is not None and code not in municipalities:
-        refuse(f"--municipality: found {code}; expected one of vocabulary/municipalities.yaml")
-    return Known(municipalities, official_vocabulary(directory), today(), code)
+    if municipality is not None and municipality not in municipalities:
+        refuse(f"--municipality: found {municipality}; expected one of vocabulary/municipalities.yaml")
+    return Known(municipalities, official_vocabulary(directory), today(), municipality)
 
 
 def _programmes_of(source: str, folder: Path | None, on: str | None) -> tuple[Registry, list[Programme]]:

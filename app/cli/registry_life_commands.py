@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import AsJson, RegistryFolder, load_tables, open_registry, read_day, refuse
+from app.cli.options import (
+    AsJson,
+    Municipality,
+    OnlyMunicipality,
+    RegistryFolder,
+    load_tables,
+    open_registry,
+    read_day,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -25,7 +34,6 @@ if TYPE_CHECKING:
     from app.registry.loading import Registry
 
 Key = Annotated[str, typer.Argument(help="CODE/ID such as 000000/child-allowance.")]
-Municipality = Annotated[str, typer.Option("--municipality", help="Six-digit code, such as 131121.")]
 Account = Annotated[uuid.UUID, typer.Option("--as", help="The staff account that acts.")]
 Revision = Annotated[int, typer.Option("--revision", help="The revision that was read.")]
 DraftId = Annotated[uuid.UUID, typer.Argument(help="The draft's id.")]
@@ -107,7 +115,7 @@ def show_history(key: Key) -> None:
 
 def show_upkeep(
     on: Annotated[str | None, typer.Option("--on", metavar="YYYY-MM-DD", help="The day looked from.")] = None,
-    municipality: Annotated[str | None, typer.Option("--municipality", help="Only its own programmes.")] = None,
+    municipality: OnlyMunicipality = None,
     as_json: AsJson = False,
 ) -> None:
     """List what ends by the coming 31 March or is due for checking, with what was decided (年度更新)."""

@@ -2,16 +2,21 @@
 
 import re
 import uuid
+from typing import get_args
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
 import app.delivery.tables
 import app.notices.tables  # noqa: F401
+from app.accounts.permissions import ROLE_RIGHTS
+from app.accounts.roles import Role
 from app.accounts.sign_in import find_link
+from app.accounts.tables import StaffAccount
 from app.cli import main
 from app.households.tables import Household
-from app.platform.database import app_session, owner_session
+from app.platform.database import Context, app_session, owner_session
 from tests.fixtures.factories import enrolled
 
 
@@ -61,4 +66,20 @@ def test_publishing_and_access_links(todoke_environment):
     assert "0 new, 0 changed" in run("registry", "publish").output
     assert "/staff/sign-in/" in run("access", "staff", "131121", "--post", "子育て支援課").output
     assert run("access", "staff", "131122", "--post", "子育て支援課").exit_code == 2
+    assert "/staff/sign-in/" in run("access", "staff", "131121", "--post", "課(架空)", "--role", "approver").output
     assert "/partner/sign-in/" in run("access", "partner", "会社", "--app-name", "アプリ").output
+
+
+def test_an_account_has_one_of_the_known_roles(todoke_environment):
+    refused = run("access", "staff", "131121", "--post", "課(架空)", "--role", "nonsense")
+    assert refused.exit_code == 2
+    assert all(role in refused.output for role in get_args(Role))
+    assert set(ROLE_RIGHTS) == set(get_args(Role)), "every role may do something"
+    with app_session(Context(municipality="131121")) as session:
+        session.add(StaffAccount(municipality_code="131121", post="課(架空)", role="nonsense"))
+        with pytest.raises(IntegrityError, match="known_role"):
+            session.flush()
+    for role in get_args(Role):
+        with app_session(Context(municipality="131121")) as session:
+            session.add(StaffAccount(municipality_code="131121", post="課(架空)", role=role))
+            session.flush()

@@ -114,8 +114,8 @@ class _Scan:
     def _refuse_at(self, place: int, until: int) -> NoReturn:
         found = excerpt(self._content[place : min(until, place + 160)])
         raise InvalidInput(
-            f"{self._name} is not a JSON array of records: found {found} at byte {place}; expected [{{…}}, {{…}}] or one "
-            "{…} a line. Is it a table or a workbook? Then name that --format"
+            f"{self._name} is not a JSON array of records: found {found} at byte {place}; expected [{{…}}, {{…}}] or "
+            "one {…} a line. Is it a table or a workbook? Then name that --format"
         )
 
     def expect_nothing(self, until: int) -> None:

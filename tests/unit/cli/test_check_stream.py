@@ -14,6 +14,7 @@ import pytest
 from app.cli import check_stream
 from app.cli.answers import phrases_of
 from app.cli.check_stream import Checker, Question, answered
+from app.cli.options import READER_GONE
 from app.households.synthetic import synthetic_households
 from app.registry.loading import Registry, load_registry
 from app.rules.household import read_household
@@ -142,10 +143,33 @@ def test_a_reader_that_goes_away_ends_everything(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["household"] == "synthetic-0000001"
         process.stdout.close()
-        assert process.wait(timeout=60) == check_stream.PIPE_CLOSED
+        assert process.wait(timeout=60) == READER_GONE
         assert process.stderr is not None
         assert process.stderr.read() == b""
     wait_until_empty(process.pid)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_check_ends_the_same_way_without_a_reader_in_every_form(form: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_bytes(b"\n".join(LINES * 8))
+    with started([str(path), "--on", "2026-11-24", *form]) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=60) == READER_GONE == 141
+        assert process.stderr.read() == b""
+
+
+def test_a_reader_that_was_never_there_gives_the_same_status() -> None:
+    """Little output stays in the buffer until the command ends."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "app.cli", "registry", "check"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (READER_GONE, b"")
 
 
 def test_ctrl_c_leaves_nothing_behind() -> None:

@@ -4,9 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.core import TyperGroup, TyperOption
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from app.cli import main
@@ -190,3 +194,31 @@ def test_python_dash_m_is_the_same_command() -> None:
     done = subprocess.run([sys.executable, "-m", "app.cli", "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "todoke" in done.stdout
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def test_every_command_reads_its_municipality_in_the_same_way() -> None:
+    # What is given is read first, so that what else a command needs may be left out here.
+    found = 0
+    for path, command in commands(get_command(main)):
+        required = [one for one in command.params if one.name == "municipality"]
+        for parameter in required:
+            given = ["--municipality", "131122"] if isinstance(parameter, TyperOption) else ["131122"]
+            done = CliRunner().invoke(main, [*path, *given])
+            assert done.exit_code == 2, (path, done.output)
+            assert "found 131122, whose check digit is wrong; expected 131121" in done.stderr, (path, done.output)
+            found += 1
+    assert found >= 12
+
+
+def test_five_digits_are_completed_as_everywhere(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["registry", "export", "--format", "staff-csv", "--municipality", "13112"])
+    assert done.exit_code == 0
+    assert b"131121/birth-cost-grant" in done.stdout_bytes

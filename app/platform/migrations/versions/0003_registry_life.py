@@ -38,6 +38,9 @@ CHANGEABLE = (
 
 
 def upgrade() -> None:
+    op.create_check_constraint(
+        "staff_accounts_known_role", "staff_accounts", "role IN ('viewer', 'editor', 'approver', 'administrator')"
+    )
     _know_when()
     _make_tables()
     for table, (app_sees, worker_sees) in POLICIES.items():
