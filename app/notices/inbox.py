@@ -66,6 +66,7 @@ class NoticePage:
     card: Card
     steps: Sequence[str]
     cost_of_delay_text: str
+    received_text: str
     pays_from_text: str
     period_text: str
     how: Sequence[str]
@@ -130,6 +131,7 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
         card=_card(notice, outcomes, today),
         steps=content.get("steps", ()),
         cost_of_delay_text=content.get("cost_of_delay_text", ""),
+        received_text=content.get("received_text", ""),
         pays_from_text=content.get("pays_from_text", ""),
         period_text=content.get("period_text", ""),
         how=content.get("how", ()),
@@ -179,7 +181,7 @@ def _card(notice: Notice, outcomes: Sequence[Outcome], today: dt.date | None) ->
         kind=notice.kind,
         title=content["title"],
         subject_text=content.get("subject_text", ""),
-        reason=content.get("reason", ""),
+        reason=wording.told_reason(content),
         verdict_text=content.get("verdict_text", ""),
         amount_text=content.get("amount_text", ""),
         deadline_label=content.get("deadline_label", ""),

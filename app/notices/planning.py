@@ -34,6 +34,7 @@ _DEFAULT_REMINDERS = (Span.parse("7d"), Span.parse("1d"))
 _DAYS_OF_A_MONTH = 30
 _REST = dt.timedelta(days=3)
 """A family that has just been told is not reminded within this time, but for the last step."""
+_NOT_YET = ("later", "did_not_work")
 _BY_APPLICATION = ("application", "opt_out")
 
 
@@ -166,26 +167,45 @@ def _may_still_pay(row: Entitlement, programme: Programme) -> bool:
 
 def _receives(document: dict[str, Any], row: Entitlement, programme: Programme) -> bool:
     """Whether the family said that it receives this support already, for this person or for the household."""
+    return True in _said_to_receive(document, row, programme)
+
+
+def _goes_without(situation: Situation, row: Entitlement, programme: Programme) -> bool:
+    """Whether the family said that it does not receive this support: in its answers, or as an outcome not yet good."""
+    return False in _said_to_receive(situation.document, row, programme) or any(
+        (told.programme_key, told.subject) == (row.programme_key, row.subject) and told.outcome in _NOT_YET
+        for told in situation.outcomes
+    )
+
+
+def _said_to_receive(document: dict[str, Any], row: Entitlement, programme: Programme) -> list[object]:
     _, _, person_id = row.subject.partition(":")
     people = [person for plural in ("guardians", "children", "pregnancies") for person in document.get(plural) or ()]
     owners = [document, *(person for person in people if person.get("id") == person_id)]
     names = (programme.id, row.programme_key)
-    return any((owner.get("receives") or {}).get(name) is True for owner in owners for name in names)
+    return [(owner.get("receives") or {}).get(name) for owner in owners for name in names]
 
 
 def _support(situation: Situation, row: Entitlement, programme: Programme, now: dt.datetime) -> Notice:
-    today = japan_date(now)
-    about = wording.subject_text(row.subject, situation.document)
-    content = wording.support_content(programme, row, about, today)
     return _notice(
         situation,
         row,
         programme,
         kind="new_support",
         occasion=row.valid_from.isoformat(),
-        content=content,
+        content=_support_content(situation, row, programme, japan_date(now)),
         release_at=next_allowed(now, situation.household.id),
         last_useful_on=row.valid_until,
+    )
+
+
+def _support_content(situation: Situation, row: Entitlement, programme: Programme, today: dt.date) -> wording.Content:
+    return wording.support_content(
+        programme,
+        row,
+        wording.subject_text(row.subject, situation.document),
+        today,
+        not_received=_goes_without(situation, row, programme),
     )
 
 
@@ -209,7 +229,13 @@ def overview_of(supports: Iterable[Notice]) -> wording.Content:
     """Return the content of an overview of the given notices."""
     return wording.overview_content(
         [
-            {**notice.content, "notice_id": str(notice.id), "subject": notice.subject, "sensitive": notice.sensitive}
+            {
+                **notice.content,
+                "notice_id": str(notice.id),
+                "programme_key": notice.programme_key,
+                "subject": notice.subject,
+                "sensitive": notice.sensitive,
+            }
             for notice in supports
         ]
     )
@@ -218,7 +244,7 @@ def overview_of(supports: Iterable[Notice]) -> wording.Content:
 def _reminders(situation: Situation, row: Entitlement, programme: Programme, now: dt.datetime) -> Iterable[Notice]:
     """Yield one reminder for each step before the deadline that is still to come."""
     today = japan_date(now)
-    content = wording.support_content(programme, row, wording.subject_text(row.subject, situation.document), today)
+    content = _support_content(situation, row, programme, today)
     deadline = _iso(content["deadline_on"])
     take_up = row.answer.get("take_up") or "application"  # while the way is open, better one reminder too many
     if row.verdict != "eligible" or deadline is None or take_up not in _BY_APPLICATION:

@@ -6,6 +6,7 @@ last useful day is within seven days is exempt from the cap. The inbox gets ever
 
 import datetime as dt
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from app.delivery.channels.line import flex_message
 from app.delivery.outbox import EmailMessage, Gate, Lane, LineMessage, WebhookMessage
 from app.households.contacts import address_of, unsubscribe_token
 from app.households.tables import ContactPoint
-from app.notices import wording
+from app.notices import digest, wording
 from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, OVERVIEW, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
 from app.notices.situation import Situation
@@ -164,7 +165,7 @@ def _postponed(result: Release, notices: Iterable[Notice], until: dt.datetime) -
 def _push(situation: Situation, contact: ContactPoint, told: Sequence[Notice], now: dt.datetime) -> Message:
     """Compose the day's one message to a contact."""
     household = situation.household
-    sections, hidden = _readable_unsigned(situation, told)
+    sections, hidden = _readable_unsigned(situation, told, japan_date(now))
     inbox_url = f"{settings().public_url}/home"
     unsubscribe_url = f"{settings().public_url}/unsubscribe/{unsubscribe_token(household.id, contact.id)}"
     values: dict[str, Any] = {
@@ -201,18 +202,30 @@ def _push(situation: Situation, contact: ContactPoint, told: Sequence[Notice], n
     )
 
 
-def _readable_unsigned(situation: Situation, told: Iterable[Notice]) -> tuple[list[wording.Content], int]:
+def _readable_unsigned(
+    situation: Situation, told: Iterable[Notice], today: dt.date
+) -> tuple[list[wording.Content], int]:
     """Split notices into what a message may say, and how many it may not: sensitive ones, all under protection."""
     sections: list[wording.Content] = []
     hidden = 0
-    for notice in told:
-        if notice.sensitive or situation.household.protected_at is not None:
+    for together in _sections(told):
+        if situation.household.protected_at is not None or any(notice.sensitive for notice in together):
             hidden += 1
             continue
-        items = notice.content.get("items") or []
-        shown = [item for item in items if not item.get("sensitive")]
-        sections.append({**notice.content, "items": shown, "hidden_items": len(items) - len(shown)})
+        content = digest.combined([notice.content for notice in together])
+        unsaid = {item["programme_key"] for item in content["items"] if item.get("sensitive")}
+        shown = [item for item in content["items"] if item["programme_key"] not in unsaid]
+        sections.append({**content, **digest.overview_parts(shown, today), "hidden_items": len(unsaid)})
     return sections, hidden
+
+
+def _sections(told: Iterable[Notice]) -> list[list[Notice]]:
+    """Put the reminders of one programme and day together: one section for all children; any other stands alone."""
+    sections: dict[object, list[Notice]] = defaultdict(list)
+    for notice in told:
+        is_reminder = notice.kind == "deadline_reminder"
+        sections[(notice.programme_key, notice.deadline_on) if is_reminder else notice.id].append(notice)
+    return [sorted(together, key=lambda notice: notice.subject) for together in sections.values()]
 
 
 def _events(situation: Situation, told: Sequence[Notice], now: dt.datetime) -> Iterable[WebhookMessage]:

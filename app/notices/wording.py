@@ -1,13 +1,13 @@
 """From an answer to words: the content of a notice, kept as told. Every word comes from `templates/` or the registry.
 
 A content is a plain mapping (it is stored as JSON and rendered by the templates of each channel):
-`kind name title verdict_text subject_text reason amount_text steps cost_of_delay_text pays_from_text deadline_label
-deadline_text deadline_short counted_on deadline_on period_text how documents contact minutes check_yourself
-source_url source_title source_checked_on version programme_kind items`.
+`kind name title verdict_text subject_text reason amount_text steps cost_of_delay_text received_text pays_from_text
+deadline_label deadline_text deadline_short counted_on deadline_on period_text how documents contact minutes
+check_yourself source_url source_title source_checked_on version programme_kind perhaps items`.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.matching.tables import Entitlement
@@ -16,13 +16,14 @@ from app.registry.programme import Programme
 
 Content = dict[str, Any]
 LANGUAGE = "ja"
-_BLANK: Content = {
+BLANK: Content = {
     "subject_text": "",
     "reason": "",
     "amount_text": "",
     "yen": 0,
     "steps": [],
     "cost_of_delay_text": "",
+    "received_text": "",
     "pays_from_text": "",
     "period_text": "",
     "deadline_label": "",
@@ -36,6 +37,7 @@ _BLANK: Content = {
     "checked": [],
     "check_yourself": [],
     "source_title": "",
+    "perhaps": False,
     "items": [],
 }
 """What a content says nothing about; the templates may ask for every key."""
@@ -43,15 +45,24 @@ _USABLE_WINDOW = ("vaccination", "checkup")
 _WORTH_SAYING_STEPS = 3
 _LATELY = dt.timedelta(days=90)
 """How long a missed deadline is worth a word; later it would only be a reproach."""
+_ESTABLISHED = dt.timedelta(days=60)
+"""How long after its beginning most families receive a right already: the cost of waiting is not theirs."""
 
 
-def support_content(programme: Programme, entitlement: Entitlement, subject_text: str, today: dt.date) -> Content:
-    """Return the content of a `new_support` notice for one entitlement."""
+def support_content(
+    programme: Programme, entitlement: Entitlement, subject_text: str, today: dt.date, *, not_received: bool = False
+) -> Content:
+    """Return the content of a `new_support` notice for one entitlement.
+
+    Where the right began long ago and the family did not say that it goes without (`not_received`), nobody is told
+    what waiting costs: most receive it already.
+    """
     answer = entitlement.answer
     name = programme.name.in_language(LANGUAGE)
     perhaps = entitlement.verdict != "eligible"
+    established = not not_received and today - entitlement.valid_from > _ESTABLISHED
     return {
-        **_BLANK,
+        **BLANK,
         "kind": "new_support",
         "name": name,
         "title": _title(programme, perhaps=perhaps, upcoming=entitlement.valid_from > today).format(name=name),
@@ -61,11 +72,13 @@ def support_content(programme: Programme, entitlement: Entitlement, subject_text
         "amount_text": amount_text(answer.get("amount")),
         "yen": _yen(answer.get("amount")),
         "steps": _steps(answer),
-        "cost_of_delay_text": _cost_of_delay(answer),
+        "cost_of_delay_text": "" if established else _cost_of_delay(answer),
+        "received_text": _received(answer) if established else "",
         "pays_from_text": _pays_from(answer, entitlement.deadline_on),
         "period_text": "" if programme.kind == "procedure" else _period(entitlement),
         "form_text": answer.get("form") or "",
         "checked": list(answer.get("checked", ())),
+        "perhaps": perhaps,
         **_deadline(programme, entitlement, today),
         **_registry_part(programme),
     }
@@ -85,7 +98,7 @@ def question_content(programme: Programme, question: str, fact_path: str, decide
     words = phrases("notices/phrases.ja")
     name = programme.name.in_language(LANGUAGE)
     return {
-        **_BLANK,
+        **BLANK,
         "kind": "question",
         "name": name,
         "title": words["title"]["question"].format(name=name),
@@ -100,9 +113,9 @@ def question_content(programme: Programme, question: str, fact_path: str, decide
 
 def overview_content(supports: Sequence[Content]) -> Content:
     """Return the content of a family's first overview: one message in place of many, counted by programme."""
-    count = len({support["name"] for support in supports})
+    count = len({support["programme_key"] for support in supports})
     title = phrases("notices/phrases.ja")["title"]["overview"].format(count=count)
-    return {**_BLANK, "kind": "new_support", "name": title, "title": title, "items": list(supports)}
+    return {**BLANK, "kind": "new_support", "name": title, "title": title, "items": list(supports)}
 
 
 def closing() -> str:
@@ -121,7 +134,25 @@ def subject_text(subject: str, document: Mapping[str, Any]) -> str:
         born = dt.date.fromisoformat(str(birth_dates.get(person_id)))
     except ValueError:
         return str(words["child_unknown"])
-    return str(words["child"].format(year=born.year, month=born.month))
+    return str(words["child"].format(born=words["born"].format(year=born.year, month=born.month)))
+
+
+def joined_subjects(texts: Iterable[str]) -> str:
+    """Return several subject texts as one: 2018年5月・2015年2月生まれのお子さん; the same words are said once."""
+    words = phrases("notices/phrases.ja")["subject"]
+    born = words["child"].format(born="")
+    each = list(dict.fromkeys(text for text in texts if text))
+    children = [text.removesuffix(born) for text in each if text.endswith(born)]
+    others = [text for text in each if not text.endswith(born)]
+    joined = [words["child"].format(born=words["between"].join(children))] if children else []
+    return str(words["between"].join([*joined, *others]))
+
+
+def told_reason(content: Mapping[str, Any]) -> str:
+    """Return why a family is told; empty where the reason only says that the conditions are met."""
+    said = phrases("phrases/ja")
+    reason = str(content.get("reason") or "")
+    return "" if reason in (said["reason_all_met"], said["reason_all_met_procedure"]) else reason
 
 
 def amount_text(amount: Mapping[str, Any] | None) -> str:
@@ -164,6 +195,14 @@ def _steps(answer: Mapping[str, Any]) -> list[str]:
 def _cost_of_delay(answer: Mapping[str, Any]) -> str:
     yen = answer.get("cost_of_delay")
     return phrases("notices/phrases.ja")["cost_of_delay"].format(yen=f"{yen:,}") if yen else ""
+
+
+def _received(answer: Mapping[str, Any]) -> str:
+    """Return that who receives a support need do nothing; only in place of a cost of waiting.
+
+    Elsewhere it might be untrue: school expense assistance is applied for anew each year.
+    """
+    return str(phrases("notices/phrases.ja")["received"]) if answer.get("cost_of_delay") else ""
 
 
 def _pays_from(answer: Mapping[str, Any], deadline_on: dt.date | None) -> str:

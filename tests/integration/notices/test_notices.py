@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 
 import pytest
 from sqlalchemy import text
@@ -32,6 +33,10 @@ SINGLE_PARENT = a_household(
         {"id": "g1", "facts": {"income_after_deductions": {"value": 1220000, "income_year": 2025}, "dependants": 1}}
     ],
     co_residents=[],
+)
+SIBLINGS = a_household(
+    children=[a_child("2018-05-05"), a_child("2015-02-02"), a_child("2010-08-08")],
+    facts={"single_parent": False, "public_assistance": False},
 )
 CLOSING = "これは決定ではありません。審査のうえ市区町村が決定します"
 
@@ -124,6 +129,75 @@ def test_every_notice_says_why_until_when_where_to_ask_and_that_it_decides_nothi
     assert notices(household_id, id=first.notice_id)[0].read_at is not None
 
 
+def test_an_overview_names_each_programme_once_and_lists_as_many_as_it_says(world):
+    household_id = enrolled(SIBLINGS)
+    on_line = enrolled(SIBLINGS, contacts=(("line", "U" + "3" * 32),))
+    tell()
+    ((_, mail),) = messages(household_id, "email")
+    told = int(re.search(r"(\d+)件", mail["subject"])[1])
+    hidden = int(re.search(r"サインインしてからご覧いただく支援が(\d+)件", mail["text"])[1])
+    listed = re.findall(r"^(\d+)\. (.+?): ", mail["text"], re.MULTILINE)
+    assert [int(number) for number, _ in listed] == list(range(1, told - hidden + 1))
+    assert len({name for _, name in listed}) == len(listed)
+    assert "018サポート: 2018年5月・2015年2月・2010年8月生まれのお子さん" in mail["text"]
+    assert all(name in mail["html"] for _, name in listed)
+    assert mail["text"].count("問い合わせ:") == 3 and mail["text"].count("/home") == 1
+    ((_, push),) = messages(on_line, "line")
+    bubble = json.dumps(push, ensure_ascii=False)
+    assert bubble.count("・018サポート: 2018年5月・2015年2月・2010年8月生まれのお子さん、3/1(月)まで") == 1
+
+
+def test_an_overview_ends_with_what_is_not_sure(world):
+    household_id = enrolled(NEWBORN)
+    tell()
+    ((_, mail),) = messages(household_id, "email")
+    sure, _, perhaps = mail["text"].partition("対象になるかもしれないもの")
+    unsure = {
+        notice.content["name"] for notice in notices(household_id, kind="new_support") if notice.content.get("perhaps")
+    }
+    assert unsure and all(name in perhaps and name not in sure for name in unsure)
+
+
+@pytest.mark.parametrize(("receives", "costs"), [(None, False), (False, True)])
+def test_what_waiting_costs_is_not_told_to_who_most_likely_receives_already(world, receives, costs):
+    children = [{"id": "c1", "birth_date": "2018-05-05"}]
+    if receives is not None:
+        children[0]["receives"] = {"child-allowance": receives}
+    household_id = enrolled(a_household(children=children))
+    tell()
+    (allowance,) = notices(household_id, programme_key="000000/child-allowance", kind="new_support")
+    assert ("ずつ減る見込み" in allowance.content["cost_of_delay_text"]) == costs
+    assert (allowance.content["received_text"] == "すでに受けている方は、手続きはいりません。") != costs
+    (yearly,) = notices(household_id, programme_key="130001/018-support", kind="new_support")
+    assert yearly.content["received_text"] == "", "nothing is lost by the month, and it may be applied for each year"
+
+
+def test_children_with_the_same_deadline_are_reminded_of_in_one_section(world):
+    household_id = enrolled(SIBLINGS)
+    tell()
+    at("2027-01-30")
+    release_due()
+    rows = notices(household_id, kind="deadline_reminder", programme_key="130001/018-support", state="released")
+    assert {row.subject for row in rows} == {"child:c1", "child:c2", "child:c3"}
+    (row, mail) = messages(household_id, "email")[-1]
+    assert {notice.id for notice in rows} <= set(row.notice_ids)
+    assert mail["text"].count("「018サポート」の申請期限は3/1(月)です") == 1
+    assert "どなたのこと: 2018年5月・2015年2月・2010年8月生まれのお子さん" in mail["text"]
+
+
+def test_a_reason_that_says_nothing_is_left_out(world):
+    household_id = enrolled(SIBLINGS)
+    tell()
+    bare = "条件に合うため"
+    told = notices(household_id, programme_key="130001/child-rearing-plus", kind="new_support")
+    assert all(notice.content["reason"].startswith(bare) for notice in told) and told
+    ((_, mail),) = messages(household_id, "email")
+    assert "子育て応援＋" in mail["text"] and bare not in mail["text"] + mail["html"]
+    with app_session(Context(household=household_id)) as session:
+        cards = inbox.all_notices(session, household_id)
+    assert all(bare not in card.reason for card in cards) and any(card.reason for card in cards)
+
+
 def test_the_inbox_shows_three_things_by_deadline(world):
     household_id = enrolled(NEWBORN)
     tell()
@@ -145,7 +219,10 @@ def test_later_news_is_told_one_by_one(world):
     save(household_id, children=[{"id": "c1", "birth_date": "2023-11-02"}, {"id": "c2", "birth_date": "2026-11-21"}])
     tell()
     new = [notice for notice in notices(household_id, state="released") if notice.id not in known]
-    assert {notice.programme_key for notice in new if notice.subject == "child:c2"} >= {"000000/child-allowance", "000000/birth-registration"}
+    assert {notice.programme_key for notice in new if notice.subject == "child:c2"} >= {
+        "000000/child-allowance",
+        "000000/birth-registration",
+    }
     assert all(notice.overview_id is None for notice in new)
     assert len(messages(household_id, "webhook")) - before == len(new)  # events are not digested
     assert len(messages(household_id, "email")) == 2  # one message for all of them
