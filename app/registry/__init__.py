@@ -6,7 +6,8 @@ municipalities (`municipalities`), and the tables that hold published versions (
 (`drafts`), whether one may be published (`readiness`), review, approval, end and roll-back (`lifecycle`), what is
 published now or was known then (`versions`), the feed of changes (`changes`), taking over from a template
 (`inheritance`), what differs in words (`statements`, `differences`), and 年度更新 (`upkeep`). What other registries and
-offices read and write (`formats`), files that become drafts (`importing`), programmes written for others (`exporting`).
+offices read and write (`formats`), files that become drafts (`importing`, with `imported_examples`), programmes written
+for others (`exporting`).
 What an editor is told: remarks with their sentence (`linting`, `lint_wording`), whose page a source is
 (`public_bodies`), which tests the examples show (`example_coverage`), households around every edge
 (`boundary_examples`), the first lines of a new file (`skeleton`).
