@@ -131,7 +131,9 @@ class Column:
     @cached_property
     def flagged(self) -> Verdicts:
         """The verdicts of a flag, which every day and every programme asks again: yes where it is set."""
-        return self.judge(self.values == 1)
+        verdicts = self.judge(self.values == 1)
+        verdicts.flags.writeable = False
+        return verdicts
 
     @cached_property
     def _open(self) -> Verdicts:

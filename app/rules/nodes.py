@@ -141,9 +141,10 @@ class Group(Node):
             return self._of_all(self.members, reading)
         verdicts = self._cheap.verdicts(reading)
         dear = [part for part in self.members if part.dear]
-        rows = np.flatnonzero(verdicts > NO)
-        if FEW * len(rows) > len(verdicts):
+        possible = verdicts > NO
+        if FEW * np.count_nonzero(possible) > len(verdicts):
             return np.minimum(verdicts, self._of_all(dear, reading))
+        rows = np.flatnonzero(possible)
         narrowed = np.zeros(len(verdicts), dtype=np.int8)
         narrowed[rows] = np.minimum(verdicts[rows], self._of_some(dear, reading, rows))
         return narrowed

@@ -65,9 +65,10 @@ class Everywhere(Leaf):
         cache, key = reading.moment.cache, ("few", scope, self.key)
         if key not in cache:
             covered, people = self.verdicts(reading), reading.population.people[scope]
-            homes = np.flatnonzero(covered > NO)
-            rows = None if FEW * len(homes) > len(covered) else people.rows_of(homes)
-            cache[key] = None if rows is None else (rows, covered[people.household[rows]])
+            reached, cache[key] = covered > NO, None
+            if FEW * np.count_nonzero(reached) <= len(covered):
+                rows = people.rows_of(np.flatnonzero(reached))
+                cache[key] = rows, covered[people.household[rows]]
         found: tuple[Rows, Verdicts] | None = cache[key]
         return found
 
