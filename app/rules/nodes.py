@@ -91,9 +91,19 @@ class Leaf(Node):
         found: Verdicts = cache[key]
         return found
 
+    @override
+    def verdicts_at(self, reading: Reading, rows: Rows) -> Verdicts:
+        if self.dear and reading.cache_key(self.depends, self.key) not in reading.moment.cache:
+            return self.judge_at(reading, rows)
+        return self.verdicts(reading)[rows]
+
     def judge(self, reading: Reading) -> Verdicts:
         """The verdicts, worked out."""
         raise NotImplementedError
+
+    def judge_at(self, reading: Reading, rows: Rows) -> Verdicts:
+        """The verdicts of some rows, worked out for those alone where the test is dear."""
+        return self.judge(reading)[rows]
 
 
 def lifted(node: Node, reading: Reading, scope: str) -> Verdicts:

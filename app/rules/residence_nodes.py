@@ -140,7 +140,7 @@ class Stay(Leaf):
         return reading.moment.lift(self.of_household.verdicts(reading), self.scope)
 
     @override
-    def verdicts_at(self, reading: Reading, rows: Rows) -> Verdicts:
+    def judge_at(self, reading: Reading, rows: Rows) -> Verdicts:
         return self.stay(reading, rows)
 
     def stay(self, reading: Reading, rows: Chosen) -> Verdicts:
@@ -239,8 +239,8 @@ class LivedOn(Stay):
         return np.minimum(verdicts, self._born(reading, EVERYBODY)) if self.since_birth else verdicts
 
     @override
-    def verdicts_at(self, reading: Reading, rows: Rows) -> Verdicts:
-        verdicts = super().verdicts_at(reading, rows)
+    def judge_at(self, reading: Reading, rows: Rows) -> Verdicts:
+        verdicts = super().judge_at(reading, rows)
         return np.minimum(verdicts, self._born(reading, rows)) if self.since_birth else verdicts
 
     def _born(self, reading: Reading, rows: Chosen) -> Verdicts:

@@ -8,6 +8,7 @@ from app.rules.evaluate import evaluate
 from app.rules.nodes import FEW
 from app.rules.people_nodes import people_verdicts
 from app.rules.reading import Moment, Reading
+from app.rules.timeline import timeline
 from tests.unit.rules.world import population, rule, rulebook
 
 ON = dt.date(2026, 11, 21)
@@ -70,3 +71,15 @@ def test_where_people_lived_is_asked_of_the_few_alone_whom_the_rest_leaves_open(
     assert 0 < FEW * (young > 0).sum() <= len(young)
     assert np.array_equal(found, np.minimum(young, stayed))
     assert set(found[young > 0].tolist()) == {1, 2}
+
+
+def test_a_stay_that_is_still_too_short_for_one_of_many_is_not_refused_for_good():
+    families = [
+        {"residence": [{"municipality": SETAGAYA, "from": moved_in}], "children": [{"id": "c1", "birth_date": birth}]}
+        for moved_in, birth in [("2020-01-01", "2010-01-01")] * (2 * FEW) + [("2026-11-01", "2025-12-01")]
+    ]
+    young = {"within": "child.birth_date", "from": "0d", "until": "3y"}
+    made = rule({"all": [young, {"resided": "3m"}]}, subject="child", municipality=SETAGAYA)
+    found = timeline(rulebook(made), population(*families), ON, dt.date(2027, 12, 31))[made.key].with_verdict(2)
+    assert found.row.tolist() == [2 * FEW]
+    assert dt.date(1970, 1, 1) + dt.timedelta(int(found.first[0])) == dt.date(2027, 2, 1)
