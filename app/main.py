@@ -11,6 +11,7 @@ import app.notices.tables
 import app.partners.tables
 import app.registry.tables  # noqa: F401
 from app.faces import opendata, parent, partner, staff
+from app.platform.logs import configure_logs
 from app.web import assets, demo, problems, static_files
 from app.web.head_requests import HeadRequests
 from app.web.security import SecurityHeaders
@@ -23,6 +24,7 @@ def create_app() -> FastAPI:
         Misconfigured: the front-end files are missing.
     """
     assets.require_assets()
+    configure_logs()
     app = FastAPI(title="Todoke", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(HeadRequests, below=("/open", "/help"))
     app.add_middleware(SecurityHeaders)

@@ -13,9 +13,11 @@ from celery import Celery, signals
 from app.delivery import dispatch
 from app.platform import bell
 from app.platform.database import dispose_engines
+from app.platform.logs import configure_logs
 from app.platform.settings import settings
 from workers.schedule import SCHEDULE
 
+configure_logs()
 app = Celery("todoke", broker=settings().redis.url, include=["workers.tasks"])
 app.conf.update(
     task_serializer="json",

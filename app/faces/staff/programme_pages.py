@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app.accounts.permissions import Actor, require
 from app.accounts.tables import StaffAccount
-from app.faces.staff.programme_views import ProgrammeView, view_of, views_for
+from app.faces.staff.programme_views import ProgrammePage, page_of, views_for
 from app.insight.funnel import FigureRow, programme_figures
 from app.platform import clock
 from app.platform.database import app_session
@@ -50,7 +50,7 @@ def programme(request: Request, actor: Staff, municipality: str, programme_id: s
         figures = _figures(session, account)
     if key not in registry.covering(actor.municipality_code):
         raise NotFound(f"found no programme {key} for families of {actor.municipality_code}")
-    view: ProgrammeView = view_of(registry, key, actor.municipality_code, clock.today())
+    view: ProgrammePage = page_of(registry, key, actor.municipality_code, clock.today())
     return page(
         request,
         "staff/programme.html",

@@ -20,11 +20,7 @@ LANGUAGE = "ja"
 
 @dataclass(frozen=True)
 class ProgrammeView:
-    """One programme with everything that its page or its row shows.
-
-    `level` is own, prefecture or national. `read_back` is (depth, sentence) for each condition. `differences` are the
-    examples that do not come out as expected; None where they could not be run.
-    """
+    """One programme with what its row in the list shows; `level` is own, prefecture or national."""
 
     key: str
     name: str
@@ -33,10 +29,20 @@ class ProgrammeView:
     version: Programme
     versions: Sequence[Programme]
     replaced_by: str | None
-    read_back: Sequence[tuple[int, str]]
     examples: int
-    differences: Sequence[str] | None
     overdue: bool
+
+
+@dataclass(frozen=True)
+class ProgrammePage(ProgrammeView):
+    """One programme with everything that its own page shows.
+
+    `read_back` is (depth, sentence) for each condition. `differences` are the examples that do not come out as
+    expected; None where they could not be run.
+    """
+
+    read_back: Sequence[tuple[int, str]]
+    differences: Sequence[str] | None
 
 
 def views_for(registry: Registry, municipality: str, today: dt.date) -> list[ProgrammeView]:
@@ -60,11 +66,17 @@ def view_of(registry: Registry, key: str, municipality: str, today: dt.date) -> 
         version=version,
         versions=tuple(reversed(versions)),
         replaced_by=registry.replaced_in(key, municipality, today),
-        read_back=_read_back(registry, key, version, today),
         examples=sum(len(one.examples) for one in versions),
-        differences=_differences(registry, key),
         overdue=version.next_check_on is not None and version.next_check_on < today,
     )
+
+
+def page_of(registry: Registry, key: str, municipality: str, today: dt.date) -> ProgrammePage:
+    """Return one programme as its page shows it: read back, and with its examples run now."""
+    view = view_of(registry, key, municipality, today)
+    row = {field.name: getattr(view, field.name) for field in dataclasses.fields(view)}
+    read = _read_back(registry, key, view.version, today)
+    return ProgrammePage(**row, read_back=read, differences=_differences(registry, key))
 
 
 def _read_back(registry: Registry, key: str, version: Programme, today: dt.date) -> list[tuple[int, str]]:

@@ -1,5 +1,6 @@
 """What every face stands on: headers, cookies, CSRF, errors, links, declared access."""
 
+import json
 import re
 import uuid
 
@@ -118,7 +119,7 @@ def test_a_foreign_origin_is_refused_even_with_the_token(browser, staff_link):
     assert browser.send(path, page=path, follow_redirects=False).status_code == 303
 
 
-def test_errors_are_a_page_for_people_and_a_problem_for_programs(browser):
+def test_errors_are_a_page_for_people_and_a_problem_for_programs(browser, capsys):
     expected = {"input": 422, "permitted": 403, "found": 404, "conflict": 409, "crash": 500}
     for kind, status in expected.items():
         shown = browser.open(f"/probe/error/{kind}")
@@ -134,7 +135,11 @@ def test_errors_are_a_page_for_people_and_a_problem_for_programs(browser):
         assert "<main" not in fragment.text
         assert 'role="alert"' in fragment.text
     assert browser.open("/probe/error/input", headers={"Accept": "application/json"}).json()["detail"]
+    capsys.readouterr()
     assert "secret" not in browser.open("/probe/error/crash", headers={"Accept": "application/json"}).text
+    logged = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (logged["event"], logged["kind"]) == ("unexpected error", "RuntimeError")
+    assert "locals" not in logged["exception"] and "_csrf" not in logged["exception"]  # no values of variables
 
 
 def test_too_much_at_once_is_refused(browser):
