@@ -294,7 +294,12 @@ def _question(
     (subject, fact_path), rows = min(undecided.items(), key=lambda one: _order_of_asking(registry, *one))
     fact = registry.facts[fact_path]
     assert fact.question is not None  # held by _may_be_asked
-    row, programme = min(rows, key=lambda pair: (-_yen_at_stake(pair[0]), pair[1].key, pair[0].subject))
+    # It is filed under what it alone decides, and names no programme for the ill to a family that told of no illness.
+    rows = [pair for pair in rows if not _waits_for_intimate(registry, pair[0])] or rows
+    row, programme = min(
+        rows,
+        key=lambda pair: (len(pair[0].answer["missing"]), -_yen_at_stake(pair[0]), pair[1].key, pair[0].subject),
+    )
     decides = sorted({programme.name.in_language(wording.LANGUAGE) for _, programme in rows})
     question = fact.question.in_language(wording.LANGUAGE)
     notice = _notice(
@@ -326,8 +331,16 @@ def _order_of_asking(
     and to some it hurts. Whoever wants to tell of them finds the questions on the family's page.
     """
     yen = sum(_yen_at_stake(row) for row, _ in rows)
-    intimate = registry.facts[asked[1]].consent == "disability_health"
-    return intimate, -len({programme.key for _, programme in rows}), -yen, asked
+    return _is_intimate(registry, asked[1]), -len({programme.key for _, programme in rows}), -yen, asked
+
+
+def _is_intimate(registry: Registry, fact_path: str) -> bool:
+    fact = registry.facts.get(fact_path)
+    return fact is not None and fact.consent == "disability_health"
+
+
+def _waits_for_intimate(registry: Registry, row: Entitlement) -> bool:
+    return any(_is_intimate(registry, missing["fact"]) for missing in row.answer.get("missing", ()))
 
 
 def _yen_at_stake(row: Entitlement) -> int:

@@ -58,7 +58,7 @@ def test_the_ledger_holds_what_the_issue_of_each_family_is(shown):
         "newborn-setagaya | webhook | new_support (overview) | 000000/child-allowance | child:newborn | 2026-12-07 | 月15,000円",
         "single-parent | line | new_support (overview) | 000000/child-rearing-allowance | child:c1 | 2026-11-30 | 月44,080円",
         "single-parent | line | new_support (overview) | 130001/child-development-allowance | child:c1 | 2026-11-30 | 月13,500円",
-        "four-children | email | question | 000000/child-allowance",
+        "four-children | email | question (overview) | 000000/childcare-for-all",
     ):
         assert line in text
     for silent in ("protected", "consent-withdrawn", "bereaved"):
