@@ -5,6 +5,7 @@ import datetime as dt
 import numpy as np
 
 from tests.bench.reference.asked import (
+    UNKNOWN,
     at_least,
     both,
     either,
@@ -88,7 +89,9 @@ def births(a):
     def three_months_at_birth(rows, households):
         births = child["date"][rows]
         since = np.where(births >= h.moved_in[households], a.stay_since(SHIBUYA, households), h.former_from[households])
-        return both(a.lived_in(SHIBUYA, households, births), yes(months_after(since, 3) <= births))
+        lived = a.lived_in(SHIBUYA, households, births)
+        # Before the first stay that was told nobody knows where the family lived.
+        return np.where(lived == UNKNOWN, lived, both(lived, yes(months_after(since, 3) <= births)))
 
     found["131130/birth-grant"] = a.where(a.child_in(SHIBUYA) & under_one, three_months_at_birth)
     edogawa = a.child_in(EDOGAWA) & under_one
