@@ -1,0 +1,14 @@
+"""endpoints: rate, keys, warnings to their owners."""
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    raise RuntimeError("migrations only go forward; restore a backup instead")

@@ -1,0 +1,14 @@
+"""e-mail: bounces and addresses set aside."""
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    raise RuntimeError("migrations only go forward; restore a backup instead")

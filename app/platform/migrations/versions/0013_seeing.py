@@ -1,0 +1,14 @@
+"""seeing: heartbeats and measures."""
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    raise RuntimeError("migrations only go forward; restore a backup instead")
