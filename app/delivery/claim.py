@@ -20,6 +20,7 @@ from sqlmodel import Session, col, select
 
 from app.delivery import retry
 from app.delivery.fairness import Share, allot
+from app.delivery.halting import hold
 from app.delivery.outbox import Lane, address_of, content_of
 from app.delivery.queues import LAPSED, LIVE, queue_states
 from app.partners.endpoints import live_secrets
@@ -27,11 +28,13 @@ from app.partners.tables import PartnerEndpoint
 from app.platform.clock import real_now
 from app.platform.database import Context, app_session
 from app.platform.errors import Misconfigured
+from app.platform.halts import halts_in_force
 from app.platform.identifiers import new_id
 
 #: Why a row cannot be opened. The first is for good; the others may be put right by an operator or by a new secret.
 CONTENT_UNREADABLE, KEY_MISSING, SECRET_UNREADABLE = "content_unreadable", "key_missing", "secret_unreadable"
 _CANCELLED_AT_ONCE: Final = 5000
+_HALTED_BY: Final = ("channel", "partner_id", "municipality_code", "programme_keys")
 _Row = Mapping[str, Any]
 
 
@@ -93,7 +96,7 @@ class Request:
 def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]:
     """Take due rows for sending. The caller commits before it sends any of them.
 
-    Rows that may no longer go become `cancelled` or `expired` in the same transaction.
+    Rows that may no longer go become `cancelled` or `expired` in the same transaction; halted ones wait.
     """
     claimed_at = time.monotonic()
     # The table changes faster than its statistics; every query here has its index.
@@ -104,19 +107,24 @@ def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]
     shares = allot(usable, request.free, request.turn)
     candidates = _lock_candidates(session, shares, now) if shares else []
     gates = _lock_gates(session, candidates)
+    halts = halts_in_force(session)
     going: list[_Row] = []
     refused: dict[Refusal, list[uuid.UUID]] = {}
+    held: dict[uuid.UUID, list[uuid.UUID]] = {}
     for row in candidates:
         gate = gates.get(row["household_id"])
         if row["household_id"] is not None and gate is None:
             continue
-        refusal = why_not(row, gate, now)
-        if refusal is None:
-            going.append(row)
-        else:
+        if refusal := why_not(row, gate, now):
             refused.setdefault(refusal, []).append(row["id"])
+        elif halt_id := halts.halting(**{name: row[name] for name in _HALTED_BY}):
+            held.setdefault(halt_id, []).append(row["id"])
+        else:
+            going.append(row)
     for refusal, ids in refused.items():
         _refuse(session, refusal, ids)
+    for halt_id, ids in held.items():
+        hold(session, halt_id, ids)
     return _take(session, going, request.lease_seconds, claimed_at) if going else []
 
 
@@ -189,8 +197,8 @@ def _cancel_for_disabled(session: Session, queues: Sequence[str]) -> None:
 
 _COLUMNS: Final = (
     "id, d.queue, lane, channel, state, household_id, municipality_code, partner_id, endpoint_id, contact_point_id,"
-    " contact_confirmed_at, address_sealed, subjects, event_id, message_sealed, consent_epoch, stop_reason, expires_at,"
-    " first_attempted_at, requests, retries"
+    " contact_confirmed_at, address_sealed, subjects, programme_keys, event_id, message_sealed,"
+    " consent_epoch, stop_reason, expires_at, first_attempted_at, requests, retries"
 )
 
 

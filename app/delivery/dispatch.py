@@ -33,6 +33,7 @@ from app.delivery.channels.email import EmailChannel, MailRelay, MailSender
 from app.delivery.channels.line import LineChannel
 from app.delivery.channels.webhook import WebhookChannel
 from app.delivery.claim import Claimed
+from app.delivery.halting import hold_back
 from app.delivery.record import Finished, Recorded, give_back, record
 from app.platform import bell, clock
 from app.platform.database import worker_session
@@ -323,8 +324,10 @@ def close_own() -> None:
 
 
 def something_due() -> bool:
-    """Say whether a window would find anything to do now: for the sweep."""
+    """Say whether a window would find anything to do now: for the sweep. What is halted is put aside first."""
     with worker_session() as session:
+        while hold_back(session, clock.now()):
+            session.commit()
         return queues.something_due(session, clock.now())
 
 

@@ -45,12 +45,14 @@ class Gate:
         municipality_code: of the household now.
         consent_epoch: of the household when the message was decided; None only for transactional mail.
         subjects: the persons it is about (`child:c1` …); a stop for one of them stops the message.
+        programme_keys: the programmes it tells of; a halt of one of them holds the message back.
     """
 
     household_id: uuid.UUID
     municipality_code: str
     consent_epoch: int | None = None
     subjects: tuple[str, ...] = ()
+    programme_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +255,7 @@ def _row(message: WebhookMessage | EmailMessage | LineMessage) -> dict[str, obje
         "municipality_code": gate.municipality_code if gate else "",
         "consent_epoch": gate.consent_epoch if gate else None,
         "subjects": list(gate.subjects) if gate else [],
+        "programme_keys": list(gate.programme_keys) if gate else [],
         "partner_id": message.partner_id,
         "endpoint_id": None,
         "contact_point_id": None,

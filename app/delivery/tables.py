@@ -7,6 +7,7 @@ from sqlalchemy import Index, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
+import app.platform.halts  # noqa: F401 - a delivery refers to a row of its table
 from app.platform.columns import instant, optional_instant, recorded_instant
 from app.platform.identifiers import new_id
 
@@ -29,6 +30,7 @@ class Delivery(SQLModel, table=True):
         ),
         Index("deliveries_household", "household_id", postgresql_where=text("household_id IS NOT NULL")),
         Index("deliveries_partner", "partner_id", "created_at"),
+        Index("deliveries_halted", "halt_id", postgresql_where=text("halt_id IS NOT NULL")),
     )
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
@@ -47,6 +49,7 @@ class Delivery(SQLModel, table=True):
     address_sealed: bytes | None = None
     notice_ids: list[uuid.UUID] = Field(default_factory=list, sa_type=ARRAY(Uuid))
     subjects: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))
+    programme_keys: list[str] = Field(default_factory=list, sa_type=ARRAY(Text))
     event_id: str = Field(description="webhook-id: the same over retries and replays")
     event_type: str
     message_sealed: bytes
@@ -56,6 +59,7 @@ class Delivery(SQLModel, table=True):
     expires_at: dt.datetime | None = optional_instant()
     lease_until: dt.datetime | None = optional_instant()
     claim_token: uuid.UUID | None = None
+    halt_id: uuid.UUID | None = Field(default=None, foreign_key="halts.id", description="waits until this halt ends")
     stop_reason: str | None = Field(default=None, description="set while sending: it may not be tried again")
     first_attempted_at: dt.datetime | None = optional_instant()
     requests: int = Field(default=0, description="requests started, whatever became of them")

@@ -16,6 +16,7 @@ from app.delivery.log import undeliverable_notices
 from app.delivery.outbox import enqueue_all
 from app.matching.sweep import lock_municipality, municipalities_with_households
 from app.matching.tables import Entitlement
+from app.notices.holding import Holds, holds_in
 from app.notices.planning import plan
 from app.notices.recall import tell_again
 from app.notices.release import Message, ended_events, release
@@ -23,6 +24,7 @@ from app.notices.situation import Situation, read_situations
 from app.notices.tables import Notice
 from app.platform import bell, clock
 from app.platform.database import Context, worker_session
+from app.platform.halts import HaltKind, halts_in_force
 from app.registry.loading import Registry
 from app.registry.versions import published_now
 
@@ -76,13 +78,16 @@ def release_due() -> Announced:
 def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced) -> bool:
     with worker_session(Context(municipality=municipality_code)) as session:
         lock_municipality(session, municipality_code)
+        holds = holds_in(session, municipality_code)
+        if holds.everything:
+            return False
         changed = _households_that_changed(session, municipality_code)
-        ids = sorted(changed | _households_with_due_rights(session, now))
+        ids = sorted(changed | _households_with_due_rights(session, now, holds))
         if not ids:
             return False
         registry = published_now(session).registry
         messages: list[Message] = []
-        for situation in read_situations(session, ids):
+        for situation in read_situations(session, ids, holds):
             if situation.household.id in changed and situation.contacts:
                 # What one address refused goes to the next one, if there is one.
                 tell_again(session, situation.household.id, undeliverable_notices(session, situation.household.id))
@@ -94,11 +99,12 @@ def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced)
     return len(ids) >= BATCH
 
 
-def _households_with_due_rights(session: Session, now: dt.datetime) -> set[uuid.UUID]:
+def _households_with_due_rights(session: Session, now: dt.datetime, holds: Holds) -> set[uuid.UUID]:
     """Return households with a right whose day has come, by the index of rows not announced yet."""
     statement = (
         select(col(Entitlement.household_id))
         .where(col(Entitlement.announced_at).is_(None), Entitlement.announce_on <= clock.japan_date(now))
+        .where(col(Entitlement.programme_key).not_in(holds.programmes))
         .distinct()
         .limit(BATCH)
     )
@@ -144,11 +150,14 @@ def _release(session: Session, situation: Situation, now: dt.datetime, result: A
 
 
 def _households_to_release(now: dt.datetime, after: uuid.UUID) -> list[tuple[uuid.UUID, str]]:
-    """Return the next households, by id, that have a planned notice whose moment has come."""
+    """Return the next households, by id, that have a planned notice whose moment has come and that nothing halts."""
     with worker_session() as session:
+        halts = halts_in_force(session)
         rows = session.exec(
             select(Notice.household_id, Notice.municipality_code)
             .where(Notice.state == "planned", Notice.release_at <= now, Notice.household_id > after)
+            .where(col(Notice.programme_key).not_in(halts.names(HaltKind.PROGRAMME)))
+            .where(col(Notice.municipality_code).not_in(halts.names(HaltKind.MUNICIPALITY)))
             .distinct()
             .order_by(col(Notice.household_id))
             .limit(BATCH)
@@ -158,8 +167,11 @@ def _households_to_release(now: dt.datetime, after: uuid.UUID) -> list[tuple[uui
 
 def _release_in(municipality_code: str, ids: Sequence[uuid.UUID], now: dt.datetime, result: Announced) -> None:
     with worker_session(Context(municipality=municipality_code)) as session:
+        holds = holds_in(session, municipality_code)
+        if holds.everything:
+            return
         messages: list[Message] = []
-        for situation in read_situations(session, ids):
+        for situation in read_situations(session, ids, holds):
             messages += _release(session, situation, now, result)
         result.queued += len(enqueue_all(session, messages))
         result.households += len(ids)

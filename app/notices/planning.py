@@ -64,7 +64,7 @@ def plan(situation: Situation, registry: Registry, now: dt.datetime) -> Plan:
         now: the clock's instant; decides what is due and when notices may be released.
     """
     today = japan_date(now)
-    due = [row for row in situation.entitlements if row.announced_at is None and row.announce_on <= today]
+    due = [row for row in situation.entitlements if _is_due(situation, row, today)]
     result = Plan()
     _end_what_no_longer_holds(situation, result)
     worth_telling = []
@@ -89,6 +89,10 @@ def plan(situation: Situation, registry: Registry, now: dt.datetime) -> Plan:
         result.notices += _reminders(situation, row, programme, now)
     result.notices = _only_new(situation, result.notices)
     return result
+
+
+def _is_due(situation: Situation, row: Entitlement, today: dt.date) -> bool:
+    return row.announced_at is None and row.announce_on <= today and row.programme_key not in situation.held
 
 
 def _only_new(situation: Situation, notices: list[Notice]) -> list[Notice]:

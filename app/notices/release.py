@@ -62,6 +62,10 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
         if ended is not None:
             notice.state, notice.closed_reason = ended
             result.notices.append(notice)
+        elif notice.programme_key in situation.held:
+            # It goes by itself when its time comes; an overview of today goes without it.
+            notice.overview_id = None
+            result.notices.append(notice)
         else:
             ready.append(notice)
     ready = _with_overview_as_it_is_now(ready, result)
@@ -286,7 +290,7 @@ def _event(
     )
 
 
-def _gate(situation: Situation, told: Iterable[Notice]) -> Gate:
+def _gate(situation: Situation, told: Sequence[Notice]) -> Gate:
     household = situation.household
     subjects = {notice.subject for notice in told} | {
         item["subject"] for notice in told for item in notice.content.get("items") or ()
@@ -295,8 +299,14 @@ def _gate(situation: Situation, told: Iterable[Notice]) -> Gate:
         household_id=household.id,
         municipality_code=household.municipality_code,
         consent_epoch=household.consent_epoch,
+        programme_keys=tuple(sorted(_programmes_told(told))),
         subjects=tuple(sorted(subject for subject in subjects if ":" in subject)),
     )
+
+
+def _programmes_told(told: Iterable[Notice]) -> set[str]:
+    items = (item["programme_key"] for notice in told for item in notice.content.get("items") or ())
+    return {notice.programme_key for notice in told if notice.programme_key != OVERVIEW} | set(items)
 
 
 def _latest_use(told: Iterable[Notice]) -> dt.datetime | None:

@@ -19,6 +19,7 @@ from app.households.contacts import usable_contacts_of
 from app.households.outcomes import CLOSING
 from app.households.tables import Consent, ContactPoint, Household, HouseholdDocument, Outcome
 from app.matching.tables import Entitlement
+from app.notices.holding import Holds
 from app.notices.tables import Notice, PushLog
 from app.partners.tables import PartnerEndpoint, PartnerLink
 from app.platform.change_queue import MATCHING, Change
@@ -44,6 +45,8 @@ class Situation:
     pushes: list[PushLog] = field(default_factory=list)
     sent: Counter[tuple[uuid.UUID, str]] = field(default_factory=Counter)
     """How many messages went out or are on their way, by (notice, "push" or endpoint id)."""
+    held: frozenset[str] = frozenset()
+    """Programmes that this household is not told of now; see `app.notices.holding`."""
     is_changing: bool = False
     """Whether an evaluation is still to come: nothing is released that it might overturn."""
 
@@ -80,7 +83,7 @@ class Situation:
         return subject in self.household.stopped_subjects
 
 
-def read_situations(session: Session, household_ids: Collection[uuid.UUID]) -> list[Situation]:
+def read_situations(session: Session, household_ids: Collection[uuid.UUID], holds: Holds) -> list[Situation]:
     """Read the situations of households of one municipality, in the order of their ids, and lock their gates.
 
     The lock makes a withdrawal or another planner of the same household come before or after, never in between.
@@ -113,6 +116,7 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID]) -> l
             notices=notices[household.id],
             pushes=[row for row in pushes[household.id] if row.dedupe_key in live_keys],
             sent=sent[household.id],
+            held=holds.of(household.id),
             is_changing=household.id in changing,
         )
         for household in households

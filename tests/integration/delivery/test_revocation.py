@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from app.delivery.outbox import Gate, enqueue_all
+from app.notices.holding import Holds
 from app.notices.situation import read_situations
 from app.partners.links import live_links_of_household
 from app.platform.database import Context, app_session, worker_session
@@ -24,7 +25,7 @@ def test_an_event_planned_by_a_live_link_ends_with_the_link(world, reason):
     a_linked_app(household_id, world.outside.partner_app.webhook_url)
     ending = threading.Thread(target=ENDINGS[reason], args=[household_id])
     with worker_session(Context(municipality="131121")) as session:
-        (planned,) = read_situations(session, [household_id])
+        (planned,) = read_situations(session, [household_id], Holds())
         ((link, (endpoint,)),) = planned.links
         ending.start()
         ending.join(0.5)
