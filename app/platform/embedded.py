@@ -87,6 +87,16 @@ class EmbeddedServers:
             self._lock = None
         shutil.rmtree(self.sockets, ignore_errors=True)
 
+    def restart_postgres(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End PostgreSQL alone and start it again; all its clients are cut off.
+
+        Args:
+            how: SIGINT writes everything down first; SIGQUIT ends it at once, as a crash would.
+        """
+        if self.postgres is not None:
+            processes.stop(self.postgres, how)
+        self._start_postgres()
+
     def start_valkey(self) -> None:
         """Start Valkey alone (again): the tests stop and wipe it while the rest goes on."""
         folder = self.directory / "valkey"
