@@ -65,6 +65,8 @@ class Delivery(SQLModel, table=True):
     requests: int = Field(default=0, description="requests started, whatever became of them")
     retries: int = Field(default=0, description="steps of the retry schedule used up")
     last_error: str | None = None
+    resent_at: dt.datetime | None = optional_instant()
+    """When it was asked for again: what it says may have ended since, so the claim looks once more."""
     created_at: dt.datetime = recorded_instant()
     finished_at: dt.datetime | None = optional_instant()
 
@@ -89,7 +91,7 @@ class DeliveryAttempt(SQLModel, table=True):
 
 
 class EndpointHealth(SQLModel, table=True):
-    """How an endpoint has answered lately: pause, circuit breaker, since when it fails."""
+    """How an endpoint has answered lately: pause, breaker, since when it fails, its bucket, what its owner was told."""
 
     __tablename__ = "endpoint_health"
 
@@ -101,3 +103,73 @@ class EndpointHealth(SQLModel, table=True):
     paused_until: dt.datetime | None = optional_instant()
     breaker: str = Field(default="closed", description="closed, open or half_open")
     failing_since: dt.datetime | None = optional_instant()
+    last_error: str | None = Field(default=None, description="of the last failure, such as timeout or http_500")
+    tokens: float | None = Field(default=None, description="requests it may be sent at tokens_at; null = a full bucket")
+    tokens_at: dt.datetime | None = optional_instant()
+    owner_told: str | None = Field(default=None, description="last mail of this failure: hour, day, four_days, disabled")
+    working_since: dt.datetime | None = optional_instant()
+    """Since when it works again after its owner was told of a failure."""
+
+
+class EndpointReplay(SQLModel, table=True):
+    """A partner's wish to be told what an endpoint was never told; worked off by the workers."""
+
+    __tablename__ = "endpoint_replays"
+    __table_args__ = (Index("endpoint_replays_open", "asked_at", postgresql_where=text("finished_at IS NULL")),)
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    partner_id: uuid.UUID = Field(foreign_key="partners.id", ondelete="CASCADE")
+    endpoint_id: uuid.UUID = Field(foreign_key="partner_endpoints.id", index=True, ondelete="CASCADE")
+    since: dt.datetime = instant()
+    asked_at: dt.datetime = instant()
+    worked_at: dt.datetime | None = optional_instant()
+    finished_at: dt.datetime | None = optional_instant()
+    households: int = Field(default=0, description="looked at so far")
+    queued: int = Field(default=0, description="events queued so far")
+    postponed: int = Field(default=0, description="households that were being evaluated at the last look")
+    outcome: str | None = Field(default=None, description="complete, limit_reached, postponed or endpoint_disabled")
+
+
+class ChannelHealth(SQLModel, table=True):
+    """How a channel as a whole stands, the same for all processes: pause, rate, what the month still allows.
+
+    Only LINE-style push has a row so far. All instants are real time, months are those of Japan (`2026-11`).
+    """
+
+    __tablename__ = "channel_health"
+
+    channel: str = Field(primary_key=True)
+    paused_until: dt.datetime | None = optional_instant()
+    pause_reason: str | None = None
+    refusals: int = Field(default=0, description="answers in a row that were no success; a pause grows with them")
+    tokens: float = Field(default=0, description="requests that may begin at once, as of refilled_at; may be owed")
+    refilled_at: dt.datetime | None = optional_instant()
+    quota_limit: int | None = Field(default=None, description="recipients a month; empty where there is no limit")
+    quota_used: int = Field(default=0, description="of quota_month, as read and counted since")
+    quota_month: str | None = None
+    quota_read_at: dt.datetime | None = optional_instant()
+    used_up_month: str | None = Field(default=None, description="the month in which the API said that it is used up")
+    turned_away_at: dt.datetime | None = optional_instant()
+    """Since when families with another channel need not be looked for any more: it was done in this month."""
+
+
+class LineEvent(SQLModel, table=True):
+    """One event that the LINE-style platform told us: kept until it is worked, then only that it was.
+
+    `content_sealed` holds the user id and what an action needs, never the text of a message.
+    """
+
+    __tablename__ = "line_events"
+    __table_args__ = (Index("line_events_open", "occurred_at", postgresql_where=text("worked_at IS NULL")),)
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    webhook_event_id: str = Field(unique=True, max_length=64, description="makes a second telling the same event")
+    kind: str
+    user_index: bytes = Field(index=True, description="blind index of the user")
+    occurred_at: dt.datetime = instant()
+    redelivered: bool = False
+    content_sealed: bytes | None = None
+    received_at: dt.datetime = recorded_instant()
+    tries: int = 0
+    worked_at: dt.datetime | None = optional_instant()
+    outcome: str | None = None

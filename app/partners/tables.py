@@ -34,9 +34,17 @@ class PartnerEndpoint(SQLModel, table=True):
     secret_sealed: bytes
     previous_secret_sealed: bytes | None = None
     previous_secret_until: dt.datetime | None = optional_instant()
+    signing: str = Field(default="hmac", description="hmac, ed25519 or both")
+    signing_key_sealed: bytes | None = Field(default=None, description="whsk_…, once Ed25519 was asked for")
+    previous_signing_key_sealed: bytes | None = None
+    previous_signing_key_until: dt.datetime | None = optional_instant()
     event_types: list[str] = Field(default_factory=list, sa_type=JSONB, description="empty = all")
+    requests_a_second: int | None = Field(default=None, description="null = as fast as it answers")
+    most_in_flight: int | None = Field(default=None, description="requests open at once; null = as many as it earns")
     disabled_at: dt.datetime | None = optional_instant()
     disabled_reason: str | None = Field(default=None, description="by_partner, gone, failing, removed …")
+    test_delivery_id: uuid.UUID | None = Field(default=None, description="the test ping that enables it again")
+    testing_until: dt.datetime | None = optional_instant()
     removed_at: dt.datetime | None = optional_instant()
     created_at: dt.datetime = recorded_instant()
 
