@@ -20,6 +20,7 @@ class Notice(SQLModel, table=True):
         UniqueConstraint("household_id", "programme_key", "subject", "kind", "occasion", name="notices_key"),
         Index("notices_due", "release_at", postgresql_where=text("state = 'planned'")),
         Index("notices_household", "household_id", "created_at"),
+        Index("notices_ending", "expires_at", postgresql_where=text("state = 'released'")),
     )
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
@@ -32,6 +33,9 @@ class Notice(SQLModel, table=True):
     state: str = Field(default="planned", description="planned, released, superseded, cancelled, expired")
     overview_id: uuid.UUID | None = Field(
         default=None, foreign_key="notices.id", description="told as part of this one"
+    )
+    superseded_by: uuid.UUID | None = Field(
+        default=None, foreign_key="notices.id", description="the correction that took its place"
     )
     sensitive: bool = False
     guardian: str | None = Field(default=None, description="the one guardian it belongs to; null = all of them")
@@ -58,3 +62,13 @@ class PushLog(SQLModel, table=True):
     day: dt.date
     dedupe_key: str = Field(description="of the delivery; one that was called back does not count")
     exempt: bool = Field(default=False, description="a deadline within seven days does not count towards the cap")
+
+
+class DeskDay(SQLModel, table=True):
+    """How many households are sent to one office's desk on one day; the only place where the pace is counted."""
+
+    __tablename__ = "desk_days"
+
+    desk: str = Field(primary_key=True, description="a telephone number, or area/name of the desk")
+    day: dt.date = Field(primary_key=True)
+    taken: int = 0
