@@ -8,7 +8,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import Text
+from sqlalchemy import Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -163,6 +163,31 @@ class PersonStop(SQLModel, table=True):
     at: dt.datetime = instant()
 
 
+class Move(SQLModel, table=True):
+    """A move from one municipality to another, of the household or of one person, told before or after its day."""
+
+    __tablename__ = "moves"
+    __table_args__ = (Index("moves_announced", "moved_on", postgresql_where=text("state = 'announced'")),)
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    household_id: uuid.UUID = Field(foreign_key="households.id", index=True, ondelete="CASCADE")
+    municipality_code: str = Field(max_length=6, description="of the household now, as in every row of it")
+    subject: str = Field(default="household", description="household, or the one person who moved: child:c1")
+    from_code: str = Field(max_length=6)
+    to_code: str = Field(max_length=6)
+    moved_on: dt.date = Field(description="the first day in the new town")
+    planned_move_out_on: dt.date | None = Field(default=None, description="転出予定日, as declared in the old town")
+    state: str = Field(description="announced, done, superseded or undone")
+    rights_before: list[dict[str, Any]] = Field(
+        default_factory=list, sa_type=JSONB, description="the stored rights of the day before it took effect"
+    )
+    residence_before: list[dict[str, Any]] | None = Field(default=None, sa_type=JSONB, nullable=True)
+    by: str
+    recorded_at: dt.datetime = instant()
+    carried_out_at: dt.datetime | None = optional_instant()
+    closed_at: dt.datetime | None = optional_instant()
+
+
 class Outcome(SQLModel, table=True):
     """What the family says became of a support, such as applied or told not eligible."""
 
@@ -178,3 +203,31 @@ class Outcome(SQLModel, table=True):
     by: str
     at: dt.datetime = instant()
     undone_at: dt.datetime | None = optional_instant()
+
+
+class LineLinkToken(SQLModel, table=True):
+    """A link token that was asked of the LINE-style platform for one of its users; nobody's household is known yet."""
+
+    __tablename__ = "line_link_tokens"
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    digest: bytes = Field(unique=True)
+    user_index: bytes = Field(description="blind index of the user it was issued for")
+    expires_at: dt.datetime = instant()
+
+
+class LineNonce(SQLModel, table=True):
+    """A signed-in guardian on the way to linking: single use, ten minutes, one for each link token."""
+
+    __tablename__ = "line_nonces"
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    digest: bytes = Field(unique=True)
+    link_token_digest: bytes = Field(unique=True)
+    user_index: bytes
+    household_id: uuid.UUID = Field(foreign_key="households.id", index=True, ondelete="CASCADE")
+    guardian: str
+    session_id: uuid.UUID = Field(description="the session in which it was made")
+    made_at: dt.datetime = instant()
+    expires_at: dt.datetime = instant()
+    used_at: dt.datetime | None = optional_instant()
