@@ -8,6 +8,7 @@ from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+import app.matching.oversight_tables  # noqa: F401 - who loads the room's tables loads all of them
 from app.platform.columns import instant, optional_instant, recorded_instant
 from app.platform.identifiers import new_id
 
