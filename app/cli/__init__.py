@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from app.cli import (
     demo_command,
+    halt_commands,
     household_care_commands,
     household_commands,
     operator_commands,
@@ -58,3 +59,4 @@ main.add_typer(operator_commands.database, name="database")
 main.add_typer(operator_commands.keys, name="keys")
 main.add_typer(operator_commands.access, name="access")
 main.add_typer(household_care_commands.care, name="household")
+main.add_typer(halt_commands.halt, name="halt")

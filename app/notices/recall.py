@@ -48,3 +48,31 @@ def tell_again(session: Session, household_id: uuid.UUID, notice_ids: Collection
     for notice in session.exec(statement):
         notice.state = "planned"
         session.add(notice)
+
+
+def compose_again(session: Session, halt_id: uuid.UUID) -> int:
+    """Call back every message that a halt holds and put what it told back into the plan; return how many messages.
+
+    A message that was called back gives its key away: what is composed next from the same notices is another one.
+
+    Args:
+        session: the owner's, for all municipalities at once.
+        halt_id: of a programme's halt.
+    """
+    called_back = session.execute(
+        text(
+            "UPDATE deliveries SET state = 'cancelled', last_error = 'halted', finished_at = now(), halt_id = NULL,"
+            " dedupe_key = dedupe_key || ':' || id WHERE halt_id = :halt_id RETURNING notice_ids"
+        ),
+        {"halt_id": halt_id},
+    )
+    told = [notice_ids for (notice_ids,) in called_back]
+    ids = sorted({notice_id for notice_ids in told for notice_id in notice_ids})
+    session.execute(
+        text(
+            "UPDATE notices SET state = 'planned' WHERE state = 'released'"
+            " AND (id = ANY(:ids) OR overview_id = ANY(:ids))"
+        ),
+        {"ids": ids},
+    )
+    return len(told)

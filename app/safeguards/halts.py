@@ -6,10 +6,11 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from app.delivery.halting import hold_back, let_go
+from app.notices.recall import compose_again
 from app.platform import bell, clock, halts
 from app.platform.database import owner_session
 from app.platform.errors import NotFound
-from app.platform.halts import Halt, HaltKind
+from app.platform.halts import HaltKind
 
 #: Where the names of each kind are found.
 _KNOWN: Final = {
@@ -21,38 +22,46 @@ _KNOWN: Final = {
 _NAMED_AT_MOST: Final = 12
 
 
-def halt(kind: HaltKind, name: str, reason: str) -> tuple[Halt, int]:
-    """Hold something back from now on; return the halt and how many queued messages it stopped at once.
+def halt(kind: HaltKind, name: str, reason: str) -> int:
+    """Hold something back from now on; return how many queued messages that stopped.
+
+    Messages that tell of a halted programme are called back and composed anew without it.
 
     Raises:
         NotFound: there is nothing of that name.
         Conflict: it is halted already.
     """
-    held = 0
+    stopped = 0
     with owner_session() as session:
         _expect_known(session, kind, name)
-        begun = halts.begin(session, kind, name, reason, clock.real_now())
-        while found := hold_back(session, clock.now()):
-            held += found
+        halt_id = halts.begin(session, kind, name, reason, clock.real_now()).id
+        while held := hold_back(session, clock.now()):
+            stopped += held
+        if kind is HaltKind.PROGRAMME:
+            compose_again(session, halt_id)
         session.commit()
-        session.refresh(begun)
-        session.expunge(begun)
-    return begun, held
+    bell.ring(bell.RELEASE)
+    return stopped
 
 
 def resume(kind: HaltKind, name: str) -> int:
     """End a halt and let go what waited; return how many queued messages go on.
 
+    What is told of a programme by then is composed anew: its rule or text may have been put right meanwhile.
+
     Raises:
         NotFound: it is not halted.
     """
     with owner_session() as session:
-        ended = halts.end(session, kind, name, clock.real_now())
-        released = let_go(session, ended.id, clock.now())
+        halt_id = halts.end(session, kind, name, clock.real_now()).id
+        if kind is HaltKind.PROGRAMME:
+            compose_again(session, halt_id)
+        going_on = let_go(session, halt_id, clock.now())
         session.commit()
     bell.ring_dispatch()
     bell.ring(bell.ANNOUNCE)
-    return released
+    bell.ring(bell.RELEASE)
+    return going_on
 
 
 def _expect_known(session: Session, kind: HaltKind, name: str) -> None:

@@ -1,0 +1,148 @@
+"""What an operator holds back goes nowhere while it is halted, and goes on afterwards; the rest is not touched."""
+
+import datetime as dt
+import json
+
+import pytest
+from sqlmodel import select
+from typer.testing import CliRunner
+
+from app.cli import main
+from app.delivery.claim import Request, claim
+from app.delivery.outbox import content_of
+from app.delivery.tables import Delivery
+from app.matching.sweep import drain
+from app.notices.announce import announce, release_due
+from app.notices.tables import Notice
+from app.platform import clock
+from app.platform.database import owner_session, worker_session
+from app.platform.errors import Conflict, NotFound
+from app.platform.halts import HaltKind
+from app.platform.settings import settings
+from app.safeguards.halts import halt, resume
+from tests.fixtures.factories import a_child, a_household, a_linked_app, enrolled
+
+FAMILY = a_household(children=[a_child("2026-11-10")], facts={"single_parent": False, "public_assistance": False})
+ALLOWANCE = "000000/child-allowance"
+
+
+@pytest.fixture
+def family(published_registry, monkeypatch):
+    """A family with a newborn and a linked app, not told of anything yet."""
+    monkeypatch.setattr(settings().outbound, "allowed_private", ["127.0.0.0/8"])
+    household_id = enrolled(FAMILY)
+    partner_id, _, _ = a_linked_app(household_id, "http://127.0.0.1:9/hook")
+    drain()
+    return household_id, str(partner_id)
+
+
+def live(household_id):
+    with owner_session() as session:
+        rows = session.exec(select(Delivery).where(Delivery.household_id == household_id, Delivery.state != "cancelled"))
+        return {row.channel: row for row in rows if row.event_type.startswith("notice.")}
+
+
+def told(household_id):
+    with owner_session() as session:
+        rows = session.exec(select(Notice).where(Notice.household_id == household_id, Notice.state == "released"))
+        return {row.programme_key for row in rows}
+
+
+def claimed():
+    with worker_session() as session:
+        rows = claim(session, clock.now(), Request(free={"webhook": 50, "email": 50, "line": 50}))
+        session.rollback()
+    return {row.channel for row in rows}
+
+
+@pytest.mark.parametrize("kind", ["channel", "partner", "municipality"])
+def test_what_is_queued_waits_and_goes_on(family, kind):
+    household_id, partner_id = family
+    announce()
+    assert claimed() == {"webhook", "email"}
+    name, held = {
+        "channel": ("email", {"email"}),
+        "partner": (partner_id, {"webhook"}),
+        "municipality": ("131121", {"email", "webhook"}),
+    }[kind]
+    assert halt(HaltKind(kind), name, "wrong text") >= len(held)
+    assert claimed() == {"webhook", "email"} - held
+    assert {row.state for row in live(household_id).values()} == {"scheduled"}
+    assert resume(HaltKind(kind), name) >= len(held)
+    assert claimed() == {"webhook", "email"}
+
+
+def test_the_claim_itself_holds_back_what_was_queued_during_a_halt(family):
+    halt(HaltKind.CHANNEL, "email", "relay is down")
+    announce()
+    with worker_session() as session:
+        rows = claim(session, clock.now(), Request(free={"webhook": 50, "email": 50}))
+        session.commit()
+    assert {row.channel for row in rows} == {"webhook"}
+    assert live(family[0])["email"].halt_id is not None
+    assert resume(HaltKind.CHANNEL, "email") == 1
+
+
+def test_nothing_is_planned_in_a_halted_municipality(family):
+    household_id, _ = family
+    halt(HaltKind.MUNICIPALITY, "131121", "asked by the town")
+    announce()
+    assert not told(household_id) and not live(household_id)
+    resume(HaltKind.MUNICIPALITY, "131121")
+    announce()
+    assert told(household_id) and live(household_id)
+
+
+def test_a_halted_programme_is_told_to_nobody_until_it_goes_on(family):
+    household_id, _ = family
+    halt(HaltKind.PROGRAMME, ALLOWANCE, "amount is wrong")
+    announce()
+    first = told(household_id)
+    assert first and ALLOWANCE not in first
+    resume(HaltKind.PROGRAMME, ALLOWANCE)
+    announce()
+    clock.shift_to(clock.now() + dt.timedelta(days=1))  # one message a day
+    release_due()
+    assert ALLOWANCE in told(household_id)
+
+
+def test_a_message_that_tells_of_a_halted_programme_is_composed_anew_without_it(family):
+    household_id, _ = family
+    announce()
+    before = live(household_id)["email"]
+    assert "児童手当" in content_of(before.id, before.message_sealed)["text"]
+    assert halt(HaltKind.PROGRAMME, ALLOWANCE, "amount is wrong") >= 1
+    assert not live(household_id)
+    release_due()
+    after = live(household_id)
+    mail = content_of(after["email"].id, after["email"].message_sealed)
+    assert "児童手当\n" not in mail["text"] and ALLOWANCE not in after["email"].programme_keys
+    assert json.loads(content_of(after["webhook"].id, after["webhook"].message_sealed)["body"])["data"]["sequence"] == 1
+    resume(HaltKind.PROGRAMME, ALLOWANCE)
+    clock.shift_to(clock.now() + dt.timedelta(days=1))
+    release_due()
+    with owner_session() as session:
+        again = session.exec(select(Notice).where(Notice.programme_key == ALLOWANCE, Notice.kind == "new_support")).all()
+    assert {row.state for row in again} == {"released"}
+
+
+def test_what_is_unknown_or_halted_already_is_refused_by_name(family):
+    with pytest.raises(NotFound, match="expected one of 3: email, line, webhook"):
+        halt(HaltKind.CHANNEL, "fax", "?")
+    halt(HaltKind.CHANNEL, "line", "quota")
+    with pytest.raises(Conflict, match="quota"):
+        halt(HaltKind.CHANNEL, "line", "again")
+    with pytest.raises(NotFound, match="halted now: channel line"):
+        resume(HaltKind.CHANNEL, "email")
+
+
+def test_operators_halt_and_resume_from_the_command_line(family):
+    def run(*arguments):
+        return CliRunner().invoke(main, ["halt", *arguments])
+
+    announce()
+    assert "1 queued messages wait" in run("begin", "channel", "email", "--reason", "wrong text").output
+    assert "channel email" in run("list").output
+    assert run("begin", "channel", "fax", "--reason", "?").exit_code == 2
+    assert "1 messages that waited are due" in run("end", "channel", "email").output
+    assert "nothing is held back" in run("list").output
