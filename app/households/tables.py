@@ -53,6 +53,7 @@ class HouseholdDocument(SQLModel, table=True):
     """The household document as it stands: what the matcher reads."""
 
     __tablename__ = "household_documents"
+    __table_args__ = (Index("household_documents_in_order", "municipality_code", "household_id"),)
 
     household_id: uuid.UUID = Field(foreign_key="households.id", primary_key=True, ondelete="CASCADE")
     municipality_code: str = Field(max_length=6, index=True)

@@ -7,6 +7,7 @@ where that changes a stored right, `notices` looks again at what was planned and
 import datetime as dt
 import uuid
 
+from sqlalchemy import Index
 from sqlmodel import Field, Session, SQLModel
 
 from app.platform.columns import recorded_instant
@@ -19,6 +20,7 @@ class Change(SQLModel, table=True):
     """Something to look at again."""
 
     __tablename__ = "changes"
+    __table_args__ = (Index("changes_of_reader", "reader", "municipality_code"),)
 
     id: int | None = Field(default=None, primary_key=True)
     household_id: uuid.UUID | None = Field(default=None, foreign_key="households.id", index=True, ondelete="CASCADE")
