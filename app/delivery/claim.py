@@ -18,11 +18,11 @@ from typing import Any, Final
 from sqlalchemy import TextClause, text
 from sqlmodel import Session, col, select
 
-from app.delivery import retry
+from app.delivery import pace, retry
 from app.delivery.fairness import Share, allot
 from app.delivery.halting import hold
 from app.delivery.outbox import Lane, address_of, content_of
-from app.delivery.queues import LAPSED, LIVE, queue_states
+from app.delivery.queues import LAPSED, LIVE, queue_states, room_now
 from app.partners.endpoints import live_secrets
 from app.partners.tables import PartnerEndpoint
 from app.platform.clock import real_now
@@ -105,6 +105,8 @@ def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]
     _cancel_for_disabled(session, [state.waiting.queue for state in states if state.disabled])
     usable = [state.waiting for state in states if not state.disabled and state.waiting.queue not in request.resting]
     shares = allot(usable, request.free, request.turn)
+    limited = {state.waiting.queue: state.limited for state in states if state.limited is not None}
+    shares = _within_limits(session, shares, limited) if limited else shares
     candidates = _lock_candidates(session, shares, now) if shares else []
     gates = _lock_gates(session, candidates)
     halts = halts_in_force(session)
@@ -125,7 +127,18 @@ def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]
         _refuse(session, refusal, ids)
     for halt_id, ids in held.items():
         hold(session, halt_id, ids)
+    if taken := Counter(limited[row["queue"]] for row in going if row["queue"] in limited):
+        pace.spend(session, taken)
     return _take(session, going, request.lease_seconds, claimed_at) if going else []
+
+
+def _within_limits(session: Session, shares: Sequence[Share], limited: Mapping[str, uuid.UUID]) -> list[Share]:
+    """Look again at queues whose limits must be exact, one claim after the other."""
+    chosen = {share.queue: limited[share.queue] for share in shares if share.queue in limited}
+    if not chosen:
+        return list(shares)
+    pace.lock(session, chosen.values())
+    return pace.cut(shares, room_now(session, chosen))
 
 
 def why_not(row: _Row, gate: _Row | None, now: dt.datetime) -> Refusal | None:

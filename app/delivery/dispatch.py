@@ -150,7 +150,7 @@ class Dispatcher:
             now = time.monotonic()
             if claimed or ended:
                 last_useful = now
-            elif not self._busy() or now - last_useful > _LEAVE_AFTER_SECONDS:
+            elif (not self._busy() or now - last_useful > _LEAVE_AFTER_SECONDS) and not await self._in_thread(_paced):
                 break
             await self._wait_for_ended(min(_NEXT_CLAIM_AFTER, max(len(self._in_flight) // 2, 1)))
         return self._summary
@@ -329,6 +329,11 @@ def something_due() -> bool:
         while hold_back(session, clock.now()):
             session.commit()
         return queues.something_due(session, clock.now())
+
+
+def _paced() -> bool:
+    with worker_session() as session:
+        return queues.waits_for_pace(session, clock.now())
 
 
 @dataclass(frozen=True, slots=True)
