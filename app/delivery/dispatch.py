@@ -29,11 +29,11 @@ from app.delivery.channels.contract import (
     OutgoingWebhook,
     Stopwatch,
 )
-from app.delivery.channels.email import EmailChannel, MailRelay, MailSender
 from app.delivery.channels.line import LineChannel
 from app.delivery.channels.webhook import WebhookChannel
 from app.delivery.claim import Claimed
 from app.delivery.halting import hold_back
+from app.delivery.mail_setup import email_channel
 from app.delivery.record import Finished, Recorded, give_back, record
 from app.platform import bell, clock
 from app.platform.database import worker_session
@@ -44,7 +44,7 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 #: Requests open at once in one process; no more rows than this are ever claimed.
-SOCKETS: Final = {"webhook": 400, "email": 8, "line": 20}
+SOCKETS: Final = {"webhook": 400, "line": 20}
 _WINDOW_SECONDS: Final = 30.0
 _TURN_SECONDS: Final = 0.1
 _NEXT_CLAIM_AFTER: Final = 100
@@ -64,7 +64,7 @@ class Options:
 
     lease_seconds: float = field(default_factory=lambda: settings().delivery.lease_seconds)
     window_seconds: float = _WINDOW_SECONDS
-    sockets: Mapping[str, int] = field(default_factory=lambda: dict(SOCKETS))
+    sockets: Mapping[str, int] = field(default_factory=lambda: SOCKETS | {"email": settings().email.connections})
 
 
 @dataclass(slots=True)
@@ -286,20 +286,11 @@ def outgoing_of(row: Claimed, attempted_at: dt.datetime) -> OutgoingWebhook | Ou
 
 def channels_from_settings() -> dict[str, Channel[Any]]:
     """Make the channels of this installation. Nothing is connected before the first message."""
-    mail, line = settings().email, settings().line
+    line = settings().line
     guard = EndpointGuard(AllowedNetwork.parse(network) for network in settings().outbound.allowed_private)
-    relay = MailRelay(
-        host=mail.host,
-        port=mail.port,
-        username=mail.username or None,
-        password=mail.password.get_secret_value() or None,
-        start_tls=True if mail.start_tls else None,
-    )
     return {
         "webhook": WebhookChannel(guard, connections=SOCKETS["webhook"]),
-        "email": EmailChannel(
-            relay, MailSender(name=mail.sender_name, address=mail.sender_address), connections=SOCKETS["email"]
-        ),
+        "email": email_channel(),
         "line": LineChannel(line.base_url, line.channel_token.get_secret_value(), connections=SOCKETS["line"]),
     }
 

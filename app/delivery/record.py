@@ -86,7 +86,7 @@ def ending(finished: Finished, now: dt.datetime, chance: float) -> Ending:
     if result.outcome is Outcome.THROTTLED:
         wait = retry.wait_after_throttling(tried, result.retry_after_seconds)
     elif result.outcome in (Outcome.RETRY, Outcome.TARGET_BLOCKED):
-        wait, retries = retry.wait_after_failure(tried, chance), retries + 1
+        wait, retries = retry.wait_after_failure(tried, chance, result.retry_after_seconds or 0.0), retries + 1
     else:
         wait = None
     if wait is None:

@@ -41,17 +41,19 @@ class Tried:
     failed_at: dt.datetime
 
 
-def wait_after_failure(tried: Tried, chance: float) -> dt.timedelta | None:
+def wait_after_failure(tried: Tried, chance: float, at_least_seconds: float = 0.0) -> dt.timedelta | None:
     """Return how long to wait for the next request, or None to give up.
 
     Args:
         tried: the delivery so far.
         chance: a random number from 0 to 1; spreads the wait by 20 % to either side.
+        at_least_seconds: sooner is useless, says the channel (greylisting).
     """
     step = tried.retries + 1
     if step >= len(STEPS):
         return None
-    return _within_life(tried, STEPS[step] * (1 - JITTER + 2 * JITTER * chance))
+    wait = STEPS[step] * (1 - JITTER + 2 * JITTER * chance)
+    return _within_life(tried, max(wait, dt.timedelta(seconds=at_least_seconds)))
 
 
 def wait_after_throttling(tried: Tried, asked_seconds: float | None) -> dt.timedelta | None:

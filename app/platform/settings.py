@@ -42,22 +42,40 @@ class SealingSettings(BaseModel):
 
 
 class EmailSettings(BaseModel):
-    """The relay that takes our mail, and who we are in it."""
+    """The relay that takes our mail, who we are in it, and where mail comes back to."""
 
     host: str = "localhost"
     port: int = 25
     username: str = ""
     password: SecretStr = SecretStr("")
     start_tls: bool = False
+    connections: int = Field(default=8, ge=1, le=100, description="kept open to the relay by one worker process")
     sender_name: str = "Todoke"
     sender_address: str = "oshirase@todoke.invalid"
+    list_id: str = Field(default="", description="empty: `notices.` and the sender's domain")
+    return_address: str = Field(default="", description="where bounces are read; empty: nothing is read")
+    dkim_domain: str = Field(default="", description="empty: the sender's domain")
+    dkim_keys: dict[str, Path] = Field(default_factory=dict, description="selector → file of a private key (PEM)")
+
+    @property
+    def sender_domain(self) -> str:
+        """What stands after the @ of our address: what families allow in the settings of their phones."""
+        return self.sender_address.rpartition("@")[2]
 
 
 class LineSettings(BaseModel):
-    """The LINE-style Messaging API."""
+    """The LINE-style Messaging API and our one official account in it.
+
+    User ids are known to one provider only, so a second account would need its own contacts: there is one.
+    """
 
     base_url: str = "https://api.line.me"
     channel_token: SecretStr = SecretStr("")
+    channel_secret: SecretStr = Field(default=SecretStr(""), description="signs what comes in; empty = nothing comes in")
+    bot_user_id: str = Field(default="", description="whom incoming events must name as their destination")
+    link_dialog_url: str = "https://access.line.me/dialog/bot/accountLink"
+    pushes_per_second: float = Field(default=1000.0, description="of all processes together; LINE publishes 2,000")
+    reserve_share: float = Field(default=0.1, description="of the month's quota, kept for last-week deadlines")
 
 
 class DeliverySettings(BaseModel):

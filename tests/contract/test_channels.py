@@ -21,8 +21,9 @@ from app.delivery.channels.contract import (
     OutgoingLine,
     OutgoingWebhook,
 )
-from app.delivery.channels.email import EmailChannel, MailRelay, MailSender
+from app.delivery.channels.email import EmailChannel, MailRelay
 from app.delivery.channels.line import LineChannel, flex_message
+from app.delivery.channels.mail_message import MailSender
 from app.delivery.channels.webhook import WebhookChannel
 from app.partners.signing import new_secret
 from app.platform.outbound import AllowedNetwork, EndpointGuard

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from app.delivery.channels.contract import AttemptResult, Outcome, OutgoingEmail
-from app.delivery.channels.email import EmailChannel, MailRelay, MailSender
+from app.delivery.channels.email import EmailChannel, MailRelay
+from app.delivery.channels.mail_message import MailSender
 from app.sandbox.servers import Sandbox
 
 SENDER = MailSender("とどけ（世田谷区）", "oshirase@todoke.example", "notices.todoke.example")

@@ -35,6 +35,8 @@ class Outcome(enum.StrEnum):
     """The receiver says that it is retired (410): disable it."""
     TARGET_BLOCKED = "target_blocked"
     """Our guard refused the address: nothing was sent."""
+    CHANNEL_CLOSED = "channel_closed"
+    """The carrier takes nothing from us now (quota used up, token refused): the whole channel rests, the row waits."""
     UNDELIVERABLE = "undeliverable"
     """This person cannot be reached through this channel (now): use the next one."""
 
@@ -47,7 +49,7 @@ class AttemptResult:
         status_code: HTTP status or SMTP reply code; None if there was no answer.
         error: a short stable name such as `timeout`, `connect` or `http_500`; None where it worked.
         response_excerpt: at most 4,096 characters of the answer, without the address it was sent to.
-        retry_after_seconds: how long to pause; only for `throttled`.
+        retry_after_seconds: how long to pause (`throttled`, `channel_closed`), or to wait at least (`retry`).
         reference: what the carrier calls this message, for asking it later.
     """
 

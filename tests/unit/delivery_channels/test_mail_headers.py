@@ -1,5 +1,6 @@
 """Japanese headers: our encoder against two parsers of the standard library, for any text."""
 
+import base64
 import datetime as dt
 import email.header
 import email.parser
@@ -12,14 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.delivery.channels.contract import OutgoingEmail
-from app.delivery.channels.email import (
-    AddressRefused,
-    MailSender,
-    build_message,
-    encode_header_text,
-    envelope_address,
-    message_id,
-)
+from app.delivery.channels.mail_headers import AddressRefused, encode_header_text, envelope_address
+from app.delivery.channels.mail_message import MailSender, Writer, base64_lines, message_id
 from app.platform.errors import InvalidInput
 
 #: Everything a wording might hold: Japanese of several kinds, ASCII, blanks at the ends, emoji, look-alike encoded words.
@@ -64,7 +59,7 @@ SENDER = MailSender("とどけ", "oshirase@todoke.example", "notices.todoke.exam
 @example("")
 @example("🍎" * 100)
 def test_a_subject_comes_back_as_it_was(subject: str) -> None:
-    raw = build_message(mail(subject), SENDER)
+    raw = Writer(SENDER).write(mail(subject))
     assert subject_of(raw) == [subject, subject]
 
 
@@ -88,7 +83,7 @@ def test_no_encoded_word_and_no_line_is_too_long(text: str, already_on_line: int
 @example("とどけ  （世田谷区） a  b")
 def test_a_display_name_comes_back_as_it_was(name: str) -> None:
     sender = MailSender(name, "oshirase@todoke.example")
-    raw = build_message(mail(), sender)
+    raw = Writer(sender).write(mail())
     address = email.parser.BytesParser(policy=email.policy.default).parsebytes(raw)["from"].addresses[0]
     assert (address.username, address.domain) == ("oshirase", "todoke.example")
     # In names (not in subjects) this parser adds a blank between encoded words and joins runs of blanks: cpython 128110.
@@ -102,7 +97,7 @@ def test_a_display_name_comes_back_as_it_was(name: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=("Cs",))), st.text(st.characters(exclude_categories=("Cs",))))
 def test_bodies_come_back_and_no_line_is_too_long(text: str, html: str) -> None:
-    raw = build_message(mail(text=text, html=html), SENDER)
+    raw = Writer(SENDER).write(mail(text=text, html=html))
     assert raw.isascii()
     assert max(len(line) for line in raw.split(b"\r\n")) <= 998
     assert b"\n" not in raw.replace(b"\r\n", b"")
@@ -145,4 +140,9 @@ def test_the_message_id_is_the_delivery() -> None:
 
 def test_a_line_that_would_be_too_long_is_refused() -> None:
     with pytest.raises(InvalidInput, match="more than 998"):
-        build_message(mail(unsubscribe_url="https://todoke.example/u"), MailSender("a", "a@todoke.example", "x" * 1000))
+        Writer(MailSender("a", "a@todoke.example", "x" * 1000)).write(mail(unsubscribe_url="https://todoke.example/u"))
+
+
+@given(st.binary(max_size=400))
+def test_base64_is_what_the_library_gives(content: bytes) -> None:
+    assert base64_lines(content) == base64.encodebytes(content).replace(b"\n", b"\r\n")
