@@ -33,10 +33,11 @@ class ReachRequest(SQLModel, table=True):
     sha256: str = Field(max_length=64, description="of the draft's contents when it was asked")
     template_sha256: str | None = Field(default=None, max_length=64)
     document: dict[str, Any] = Field(sa_type=JSONB, description="those contents")
+    ends_on: dt.date | None = Field(default=None, description="the programme's last day, where its end is asked for")
     looked_at_on: dt.date = Field(description="the day that is compared")
     asked_by: uuid.UUID
     asked_at: dt.datetime = instant()
-    state: str = Field(default="asked", sa_column_kwargs={"server_default": "asked"})
+    state: str = Field(default=None, nullable=False, sa_column_kwargs={"server_default": "asked"})
     problem: str | None = Field(default=None, description="why it could not be counted")
     published_sha256: str | None = Field(default=None, max_length=64, description="of the contents as published")
     figures: list[dict[str, Any]] | None = Field(default=None, sa_type=JSONB, description="one for each municipality")
@@ -85,7 +86,8 @@ class Campaign(SQLModel, table=True):
     programme_key: str
     municipality_code: str = Field(max_length=6, description="whose programme it is")
     state: str = "counting"
-    question: str | None = Field(default=None, description="why it is paused: size, no_preview or canary")
+    question: str | None = Field(default=None, description="why it is paused: size, no_preview, earlier or canary")
+    follows: str | None = Field(default=None, description="state of the campaign whose place it took, if that held")
     looked_at_on: dt.date = Field(description="the day on which gains and losses are counted")
     request_id: uuid.UUID | None = Field(default=None, foreign_key="reach_requests.id", ondelete="SET NULL")
     figures: dict[str, Any] | None = Field(default=None, sa_type=JSONB, description="expected and found, as shown")

@@ -118,18 +118,7 @@ def ready(
     if template_sha256 != digest_of_template(registry, positioned.value):
         message = "found a draft derived from another version of it; expected the one of now: save the draft again"
         positioned.complain("based_on", message)
-    positioned.value = _fitted(positioned, [one for (of, _), one in registry.written.items() if of == key])
-    spans = _spans(registry, positioned.value)
-    places = [PositionedDocument(DRAFT, _own(registry, one.document), {}, positioned.complaints) for one in spans]
-    versions = [read_model(Programme, place, span.document) for place, span in zip(places, spans, strict=True)]
-    if positioned.complaints:
-        raise NotReady(positioned.complaints)
-    new: dict[str, tuple[Programme, PositionedDocument, Span]] = {
-        version.version: (version, place, span)
-        for version, place, span in zip(versions, places, spans, strict=True)
-        if version is not None
-    }
-    trial = _with(registry, key, new, _beside(registry, key, positioned.value))
+    trial, new = _trial(registry, key, positioned)
     complaints = [one for one in run_examples(trial, (key,)) if one.file == DRAFT]
     remarks: dict[str, list[Complaint]] = {"error": complaints, "warning": []}
     for version, *_ in new.values():
@@ -138,6 +127,44 @@ def ready(
     if complaints:
         raise NotReady(complaints)
     return Ready(positioned.value, tuple(remarks["warning"]))
+
+
+def as_published(registry: Registry, document: Mapping[str, Any]) -> tuple[Registry, RawDocument]:
+    """Return the registry as it would be with a draft published, and the document as publishing would write it.
+
+    Raises:
+        NotReady: it does not load, or does not fit between the published versions.
+    """
+    programme, positioned = loaded(registry, document)
+    trial, _ = _trial(registry, programme.key, positioned)
+    return trial, positioned.value
+
+
+def as_retired(registry: Registry, key: str, last_day: dt.date) -> Registry:
+    """Return the registry as it would be with a programme ended on a day; later versions of it are gone."""
+    versions = (registry.documents[key, version.version] for version in registry.programmes.get(key, ()))
+    kept = [one for one in versions if _first(one) <= last_day]
+    ending = [one if (last := _last(one)) is not None and last <= last_day else ended(one, last_day) for one in kept]
+    return _with(registry, key, {}, ending)
+
+
+_New = dict[str, tuple[Programme, PositionedDocument, Span]]
+
+
+def _trial(registry: Registry, key: str, positioned: PositionedDocument) -> tuple[Registry, _New]:
+    """Fit a document between the published versions; return the registry with it, and the versions that it becomes."""
+    positioned.value = _fitted(positioned, [one for (of, _), one in registry.written.items() if of == key])
+    spans = _spans(registry, positioned.value)
+    places = [PositionedDocument(DRAFT, _own(registry, one.document), {}, positioned.complaints) for one in spans]
+    versions = [read_model(Programme, place, span.document) for place, span in zip(places, spans, strict=True)]
+    if positioned.complaints:
+        raise NotReady(positioned.complaints)
+    new: _New = {
+        version.version: (version, place, span)
+        for version, place, span in zip(versions, places, spans, strict=True)
+        if version is not None
+    }
+    return _with(registry, key, new, _beside(registry, key, positioned.value)), new
 
 
 def _fitted(positioned: PositionedDocument, published: Sequence[RawDocument]) -> RawDocument:

@@ -40,13 +40,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Impact:
-    """The difference on one day. Rows are rows of ``population.people[subject]``."""
+    """The difference on one day. Rows are rows of ``population.people[subject]``; ``households`` says whose each is."""
 
     programme: str
     subject: str
     on: dt.date
     before: Standing
     after: Standing
+    households: Rows
 
     @property
     def gains(self) -> Rows:
@@ -143,7 +144,7 @@ def _impact(before: Rulebook, after: Rulebook, key: str, population: Population,
         _standing(book.on(key, day) if key in book.versions else None, Moment.on(population, day, as_of), subject)
         for book in (before, after)
     ]
-    return Impact(key, subject, date_of(day), standings[0], standings[1])
+    return Impact(key, subject, date_of(day), standings[0], standings[1], population.people[subject].household)
 
 
 def _standing(rule: CompiledRule | None, moment: Moment, subject: str) -> Standing:

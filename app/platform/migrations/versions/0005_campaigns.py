@@ -25,8 +25,8 @@ SEEN_BY_STAFF = {
 }
 COUNTS = ("reach_counts", "campaign_counts", "audit_counts", "audit_differences")
 ASKED = (
-    "id", "municipality_code", "programme_key", "draft_id", "sha256", "template_sha256", "document", "looked_at_on",
-    "asked_by", "asked_at",
+    "id", "municipality_code", "programme_key", "draft_id", "sha256", "template_sha256", "document", "ends_on",
+    "looked_at_on", "asked_by", "asked_at",
 )  # fmt: skip
 WORK = ("match", "announce", "review", "release", "sweep", "oversee")
 
@@ -85,6 +85,7 @@ def _make_reach() -> None:
         sa.Column("sha256", _text(64), nullable=False),
         sa.Column("template_sha256", _text(64), nullable=True),
         sa.Column("document", _json(), nullable=False),
+        sa.Column("ends_on", sa.Date(), nullable=True),
         sa.Column("looked_at_on", sa.Date(), nullable=False),
         sa.Column("asked_by", sa.Uuid(), nullable=False),
         sa.Column("asked_at", _instant(), nullable=False),
@@ -120,6 +121,7 @@ def _make_campaigns() -> None:
         sa.Column("municipality_code", _text(6), nullable=False),
         sa.Column("state", _text(), nullable=False),
         sa.Column("question", _text(), nullable=True),
+        sa.Column("follows", _text(), nullable=True),
         sa.Column("looked_at_on", sa.Date(), nullable=False),
         sa.Column("request_id", sa.Uuid(), nullable=True),
         sa.Column("figures", _json(), nullable=True),
