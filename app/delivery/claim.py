@@ -18,12 +18,12 @@ from typing import Any, Final
 from sqlalchemy import TextClause, text
 from sqlmodel import Session, col, select
 
-from app.delivery import pace, retry
+from app.delivery import channel_health, pace, retry
 from app.delivery.fairness import Share, allot
 from app.delivery.halting import hold
 from app.delivery.outbox import Lane, address_of, content_of
 from app.delivery.queues import LAPSED, LIVE, queue_states, room_now
-from app.partners.endpoints import live_secrets
+from app.partners.endpoint_keys import live_keys
 from app.partners.tables import PartnerEndpoint
 from app.platform.clock import real_now
 from app.platform.database import Context, app_session
@@ -62,6 +62,7 @@ class Claimed:
     contact_point_id: uuid.UUID | None
     endpoint_id: uuid.UUID | None
     claimed_at: float
+    tried_before: bool = False
     content: Mapping[str, Any] = field(repr=False)
     unreadable: str = ""
     address: str = field(default="", repr=False)
@@ -129,6 +130,7 @@ def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]
         hold(session, halt_id, ids)
     if taken := Counter(limited[row["queue"]] for row in going if row["queue"] in limited):
         pace.spend(session, taken)
+    channel_health.spend(session, Counter(row["channel"] for row in going), real_now())
     return _take(session, going, request.lease_seconds, claimed_at) if going else []
 
 
@@ -287,12 +289,12 @@ def _take(session: Session, rows: Sequence[_Row], lease_seconds: float, claimed_
 def _targets(
     session: Session, endpoint_ids: Collection[uuid.UUID], real: dt.datetime
 ) -> dict[uuid.UUID, tuple[str, tuple[str, ...]]]:
-    """Return address and live secrets by endpoint; one whose secret cannot be opened is left out."""
+    """Return address and live keys by endpoint; one whose keys cannot be opened is left out."""
     targets = {}
     if endpoint_ids:
         for endpoint in session.exec(select(PartnerEndpoint).where(col(PartnerEndpoint.id).in_(endpoint_ids))):
             with suppress(ValueError, Misconfigured):
-                targets[endpoint.id] = (endpoint.url, live_secrets(endpoint, real))
+                targets[endpoint.id] = (endpoint.url, live_keys(endpoint, real))
     return targets
 
 
@@ -320,6 +322,7 @@ def _claimed(
         requests=row["requests"] + 1,
         retries=row["retries"] + (row["state"] == "sending"),
         first_attempted_at=row["first_attempted_at"] or real,
+        tried_before=row["first_attempted_at"] is not None,
         expires_at=row["expires_at"],
         municipality_code=row["municipality_code"],
         contact_point_id=row["contact_point_id"],

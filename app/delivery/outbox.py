@@ -117,10 +117,15 @@ class EmailMessage(_PersonalMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineMessage(_PersonalMessage):
-    """One LINE-style push: one to five message objects, and the same in plain text should they be refused."""
+    """One LINE-style push: one to five message objects, and the same in plain text should they be refused.
+
+    Attributes:
+        urgent: it may use what the month's quota keeps in reserve.
+    """
 
     messages: tuple[Mapping[str, object], ...] = field(repr=False)
     fallback_text: str = field(default="", repr=False)
+    urgent: bool = False
 
 
 def enqueue_webhook(session: Session, message: WebhookMessage) -> uuid.UUID | None:
@@ -271,6 +276,8 @@ def _row(message: WebhookMessage | EmailMessage | LineMessage) -> dict[str, obje
         "requests": 0,
         "retries": 0,
     }
+    if isinstance(message, LineMessage) and message.urgent:
+        row["queue"] = f"{channel}:urgent"
     if isinstance(message, WebhookMessage):
         return row | {"endpoint_id": message.endpoint_id, "queue": f"webhook:{message.endpoint_id}"}
     return row | {

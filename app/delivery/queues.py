@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import RowMapping, text
 from sqlmodel import Session
 
-from app.delivery import breaker, pace
+from app.delivery import breaker, channel_health, pace
 from app.delivery.fairness import Waiting
 from app.platform.clock import real_now
 
@@ -37,9 +37,10 @@ class QueueState:
 
 def queue_states(session: Session, now: dt.datetime) -> list[QueueState]:
     """Return every queue that holds unfinished rows, with what is due and how much its target may take."""
-    rows = session.execute(_QUEUES, {"now": now, "most": _COUNTED_UP_TO}).mappings()
+    rows = session.execute(_QUEUES, {"now": now, "most": _COUNTED_UP_TO}).mappings().all()
     real = real_now()
-    return [_queue_state(row, real) for row in rows]
+    healths = channel_health.healths_of(session, {row["channel"] for row in rows})
+    return [_queue_state(row, real, healths.get(row["channel"])) for row in rows]
 
 
 def something_due(session: Session, now: dt.datetime) -> bool:
@@ -110,8 +111,10 @@ WHERE names.queue IS NOT NULL
 """)  # noqa: S608
 
 
-def _queue_state(row: RowMapping, real: dt.datetime) -> QueueState:
+def _queue_state(row: RowMapping, real: dt.datetime, health: channel_health.Health | None) -> QueueState:
     room = _room(row, real)
+    if health is not None:
+        room = min(room, channel_health.room(health, row["queue"], row["in_flight"], real))
     due = row["fresh"] + row["again"] + row["lapsed"]
     waiting = Waiting(
         queue=row["queue"],

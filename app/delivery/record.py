@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.delivery import breaker, endpoint_ends, retry
+from app.delivery import breaker, channel_health, endpoint_ends, retry
 from app.delivery.channels.contract import AttemptResult, Outcome
 from app.delivery.claim import Claimed
 from app.delivery.outbox import Lane
@@ -87,6 +87,8 @@ def ending(finished: Finished, now: dt.datetime, chance: float) -> Ending:
         wait = retry.wait_after_throttling(tried, result.retry_after_seconds)
     elif result.outcome in (Outcome.RETRY, Outcome.TARGET_BLOCKED):
         wait, retries = retry.wait_after_failure(tried, chance, result.retry_after_seconds or 0.0), retries + 1
+    elif result.outcome is Outcome.CHANNEL_CLOSED:
+        wait = dt.timedelta(0)  # it waits for the channel, which has no room now, and not for a step
     else:
         wait = None
     if wait is None:
@@ -111,6 +113,7 @@ def record(session: Session, finished: Sequence[Finished], now: dt.datetime) -> 
             recorded.late += 1
             _logger.warning("delivery %s: late result %s not applied", one.claimed.id, one.result.outcome)
     _judge_endpoints(session, applied)
+    _judge_channels(session, applied)
     for one in applied:
         if one.result.outcome is Outcome.UNDELIVERABLE and one.result.error not in NOT_THE_ADDRESS:
             _set_address_aside(session, one, now)
@@ -196,6 +199,21 @@ def _judge_endpoints(session: Session, applied: Iterable[Finished]) -> None:
     # In the order of ids, so that two processes never wait for each other.
     for endpoint_id in sorted(by_endpoint):
         _judge(session, endpoint_id, by_endpoint[endpoint_id])
+
+
+def _judge_channels(session: Session, applied: Sequence[Finished]) -> None:
+    by_channel: dict[str, list[AttemptResult]] = defaultdict(list)
+    for one in applied:
+        by_channel[one.claimed.channel].append(one.result)
+    # What a closed channel never took for sent counts as never tried, so that waiting outlives no retry key.
+    untried = [
+        one.claimed.id
+        for one in applied
+        if one.result.outcome is Outcome.CHANNEL_CLOSED and not one.claimed.tried_before
+    ]
+    if untried:
+        session.execute(text("UPDATE deliveries SET first_attempted_at = NULL WHERE id = ANY(:ids)"), {"ids": untried})
+    channel_health.judge(session, by_channel, real_now())
 
 
 def _judge(session: Session, endpoint_id: uuid.UUID, results: Sequence[AttemptResult]) -> None:

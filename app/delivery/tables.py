@@ -37,7 +37,9 @@ class Delivery(SQLModel, table=True):
     dedupe_key: str = Field(unique=True, description="what makes this message the same one however often it is planned")
     lane: str = Field(description="notice, transactional or event")
     channel: str = Field(description="webhook, email or line")
-    queue: str = Field(description="whom the claim is fair to: webhook:<endpoint>, email:<lane> or line:<lane>")
+    queue: str = Field(
+        description="whom the claim is fair to: webhook:<endpoint>, email:<lane>, line:<lane> or line:urgent"
+    )
     household_id: uuid.UUID | None = Field(default=None, foreign_key="households.id", ondelete="CASCADE")
     municipality_code: str = Field(default="", max_length=6)
     partner_id: uuid.UUID | None = Field(default=None, foreign_key="partners.id", ondelete="CASCADE")
@@ -106,7 +108,9 @@ class EndpointHealth(SQLModel, table=True):
     last_error: str | None = Field(default=None, description="of the last failure, such as timeout or http_500")
     tokens: float | None = Field(default=None, description="requests it may be sent at tokens_at; null = a full bucket")
     tokens_at: dt.datetime | None = optional_instant()
-    owner_told: str | None = Field(default=None, description="last mail of this failure: hour, day, four_days, disabled")
+    owner_told: str | None = Field(
+        default=None, description="last mail of this failure: hour, day, four_days, disabled"
+    )
     working_since: dt.datetime | None = optional_instant()
     """Since when it works again after its owner was told of a failure."""
 

@@ -71,7 +71,9 @@ class LineSettings(BaseModel):
 
     base_url: str = "https://api.line.me"
     channel_token: SecretStr = SecretStr("")
-    channel_secret: SecretStr = Field(default=SecretStr(""), description="signs what comes in; empty = nothing comes in")
+    channel_secret: SecretStr = Field(
+        default=SecretStr(""), description="signs what comes in; empty = nothing comes in"
+    )
     bot_user_id: str = Field(default="", description="whom incoming events must name as their destination")
     link_dialog_url: str = "https://access.line.me/dialog/bot/accountLink"
     pushes_per_second: float = Field(default=1000.0, description="of all processes together; LINE publishes 2,000")
@@ -86,6 +88,26 @@ class DeliverySettings(BaseModel):
 
     lease_seconds: float = 40.0
     sweep_seconds: float = 5.0
+
+
+class CampaignSettings(BaseModel):
+    """When a publication asks before it is told, and when a few families hear of it first."""
+
+    tolerance: float = Field(default=0.2, description="how far gains and losses may be from the preview, as a share")
+    least_difference: int = Field(default=10, description="households; a smaller difference asks nobody")
+    most_without_preview: int = Field(default=10_000, description="households; more without a preview are asked about")
+    canary_over: int = Field(default=10_000, description="households; larger campaigns begin with a few of them")
+    canary_share: float = Field(default=0.01, description="how many hear first")
+    canary_minutes: float = Field(default=30.0, description="from when half of them were told to the look at them")
+    most_failed: float = Field(default=0.05, description="share of their messages that may fail for good")
+    most_contradicted: float = Field(default=0.1, description="share of those told who say that it is not theirs")
+    least_judged: int = Field(default=10, description="below so many of either, a share says nothing")
+
+
+class OperatorSettings(BaseModel):
+    """Who runs this installation."""
+
+    address: str = Field(default="", description="where alarms are mailed to; empty = they are only logged")
 
 
 class OutboundSettings(BaseModel):
@@ -106,6 +128,8 @@ class Settings(BaseSettings):
     email: EmailSettings = Field(default_factory=EmailSettings)
     line: LineSettings = Field(default_factory=LineSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    campaigns: CampaignSettings = Field(default_factory=CampaignSettings)
+    operator: OperatorSettings = Field(default_factory=OperatorSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     registry_directory: Path = PROJECT_DIRECTORY / "registry_data"
     template_directory: Path = PROJECT_DIRECTORY / "templates"

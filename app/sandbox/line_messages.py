@@ -1,9 +1,13 @@
 """Message objects of the Messaging API: what the server refuses about them, and what a person would read."""
 
+import json
 from typing import Any
 
 TEXT_LIMIT = 5000
 ALT_TEXT_LIMIT = 1500
+BUBBLE_BYTES = 30_000
+CAROUSEL_BYTES = 50_000
+DATA_LIMIT = 300
 _MESSAGE_TYPES = frozenset(
     {"text", "textV2", "sticker", "image", "video", "audio", "location", "imagemap", "template", "flex", "coupon"}
 )
@@ -39,6 +43,9 @@ def _problems_of_text(text: object, place: str, limit: int) -> list[dict[str, st
 def _problems_of_container(container: object, place: str) -> list[dict[str, str]]:
     if not isinstance(container, dict) or container.get("type") not in ("bubble", "carousel"):
         return [{"message": "Must be a bubble or a carousel", "property": f"{place}.type"}]
+    limit = BUBBLE_BYTES if container["type"] == "bubble" else CAROUSEL_BYTES
+    if len(json.dumps(container, ensure_ascii=False, separators=(",", ":")).encode()) > limit:
+        return [{"message": f"Must be at most {limit} bytes", "property": place}]
     if container["type"] == "bubble":
         return _problems_of_bubble(container, place)
     bubbles = container.get("contents")
@@ -75,8 +82,14 @@ def _problems_of_component(component: object, place: str) -> list[dict[str, str]
         ]
     if kind == "text" and not component.get("text") and not component.get("contents"):
         return [{"message": "May not be empty", "property": f"{place}.text"}]
-    if kind == "button" and not isinstance(component.get("action"), dict):
-        return [{"message": "May not be empty", "property": f"{place}.action"}]
+    return _problems_of_action(component.get("action"), f"{place}.action") if kind == "button" else []
+
+
+def _problems_of_action(action: object, place: str) -> list[dict[str, str]]:
+    if not isinstance(action, dict):
+        return [{"message": "May not be empty", "property": place}]
+    if action.get("type") == "postback" and not 1 <= len(str(action.get("data", ""))) <= DATA_LIMIT:
+        return [{"message": f"Length must be between 1 and {DATA_LIMIT}", "property": f"{place}.data"}]
     return []
 
 
@@ -97,6 +110,6 @@ def _collect(part: object, lines: list[str], links: list[dict[str, str]]) -> Non
             lines.append(str(part["text"]))
         action = part.get("action")
         if isinstance(action, dict) and action.get("label"):
-            links.append({"label": str(action["label"]), "uri": str(action.get("uri", ""))})
+            links.append({name: str(action.get(name, "")) for name in ("label", "uri", "data")})
         for name in ("header", "hero", "body", "footer", "contents"):
             _collect(part.get(name), lines, links)

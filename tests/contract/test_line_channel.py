@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import json
 import threading
 import uuid
 import warnings
@@ -13,7 +14,14 @@ import httpx
 import pytest
 
 from app.delivery.channels.contract import AttemptResult, Outcome, OutgoingLine
-from app.delivery.channels.line import LineChannel, flex_message, retry_key, text_message
+from app.delivery.channels.line import (
+    LineChannel,
+    check_messages,
+    flex_message,
+    retry_key,
+    text_message,
+    text_messages,
+)
 from app.sandbox.line_server import LineServer
 from app.sandbox.servers import Sandbox, sandbox
 
@@ -30,6 +38,22 @@ BUBBLE = {
         ],
     },
 }
+
+
+def sized(size: int) -> dict[str, Any]:
+    """A bubble of that many bytes of JSON."""
+    empty = {
+        "type": "bubble",
+        "body": {"type": "box", "layout": "vertical", "contents": [{"type": "text", "text": ""}]},
+    }
+    length = len(json.dumps(empty, separators=(",", ":")))
+    empty["body"]["contents"][0]["text"] = "x" * (size - length)  # type: ignore[index]
+    return empty
+
+
+def with_action(action: dict[str, str]) -> dict[str, Any]:
+    contents = [{"type": "button", "action": action}]
+    return {"type": "bubble", "footer": {"type": "box", "layout": "vertical", "contents": contents}}
 
 
 @pytest.fixture
@@ -109,19 +133,21 @@ def test_a_key_that_line_may_have_forgotten_is_not_used(line: LineServer) -> Non
     assert line.requests == 1
 
 
-@pytest.mark.parametrize("mode", ["rate_limited", "concurrency_limited"])
-def test_too_fast_is_a_pause(line: LineServer, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "error", "seconds"), [("rate_limited", "rate_limit", 5), ("concurrency_limited", "too_many_at_once", 1)]
+)
+def test_too_fast_is_a_pause(line: LineServer, mode: str, error: str, seconds: float) -> None:
     line.behave(mode)
     (result,) = send(line, push())
-    assert (result.outcome, result.status_code) == (Outcome.THROTTLED, 429)
-    assert result.retry_after_seconds == 5
+    assert (result.outcome, result.status_code, result.error) == (Outcome.THROTTLED, 429, error)
+    assert result.retry_after_seconds == seconds
 
 
-def test_the_monthly_limit_means_another_channel(line: LineServer) -> None:
+def test_the_monthly_limit_closes_the_channel(line: LineServer) -> None:
     line.monthly_limit = 1
     first, second = send(line, push(), push(user_id=OTHER))
     assert first.outcome is Outcome.ACCEPTED
-    assert (second.outcome, second.status_code, second.error) == (Outcome.UNDELIVERABLE, 429, "monthly_limit")
+    assert (second.outcome, second.status_code, second.error) == (Outcome.CHANNEL_CLOSED, 429, "monthly_limit")
 
 
 def test_an_unknown_user_means_another_channel(line: LineServer) -> None:
@@ -139,9 +165,10 @@ def test_a_user_who_blocked_us_answers_like_any_other(line: LineServer) -> None:
     assert not line.pushes[0].delivered
 
 
-def test_a_wrong_token_is_our_own_fault(line: LineServer) -> None:
+def test_a_wrong_token_is_our_own_fault_and_closes_the_channel(line: LineServer) -> None:
     (result,) = send(line, push(), token="wrong")
-    assert (result.outcome, result.error) == (Outcome.PERMANENT_FAILURE, "http_401")
+    assert (result.outcome, result.error) == (Outcome.CHANNEL_CLOSED, "token_refused")
+    assert result.retry_after_seconds == 300
     assert "invalid token" in result.response_excerpt
 
 
@@ -153,6 +180,23 @@ def test_a_flex_message_that_line_refuses_goes_out_as_text(line: LineServer) -> 
     (received,) = line.pushes
     assert received.messages == [text_message("児童手当の額が変わります")]
     assert received.retry_key == retry_key(outgoing.delivery_id, form="text")
+
+
+def test_a_message_that_is_too_large_goes_out_as_texts(line: LineServer) -> None:
+    lines = "あ" * 3000 + "\n" + "い" * 3000 + "\n" + "う" * 10
+    (result,) = send(line, push(messages=(flex_message("大きい", sized(30_001)),), fallback_text=lines))
+    assert result.outcome is Outcome.ACCEPTED
+    (received,) = line.pushes
+    assert [message["text"] for message in received.messages] == ["あ" * 3000, "い" * 3000 + "\n" + "う" * 10]
+
+
+@pytest.mark.parametrize("text", ["", "短い", "🍎" * 2499, "🍎" * 2501, "あ\n" * 9000, "長" * 40_000])
+def test_a_long_text_is_parted_within_the_limits(text: str) -> None:
+    messages = text_messages(text)
+    check_messages(messages or (text_message("a"),))
+    joined = "".join(str(message["text"]) for message in messages)
+    assert text.replace("\n", "").startswith(joined.replace("\n", "").rstrip("…"))
+    assert len(messages) == 5 or joined.replace("\n", "") == text.replace("\n", "")
 
 
 def test_without_a_text_to_fall_back_on_a_refused_message_is_a_permanent_failure(line: LineServer) -> None:
@@ -171,6 +215,10 @@ def test_without_a_text_to_fall_back_on_a_refused_message_is_a_permanent_failure
         ({"type": "text", "text": "🍎" * 2501},),
         ({"type": "flex", "altText": "", "contents": BUBBLE},),
         ({"type": "flex", "altText": "あ" * 1501, "contents": BUBBLE},),
+        (flex_message("大きい", sized(30_001)),),
+        (flex_message("大きい", {"type": "carousel", "contents": [sized(26_000)] * 2}),),
+        (flex_message("多い", {"type": "carousel", "contents": [BUBBLE] * 13}),),
+        (flex_message("長い", with_action({"type": "postback", "label": "押す", "data": "x" * 301})),),
     ],
 )
 def test_what_is_known_to_be_refused_costs_no_request_and_the_server_agrees(line: LineServer, messages: Any) -> None:

@@ -81,7 +81,7 @@ class OutgoingWebhook(Outgoing):
 
     Attributes:
         webhook_id: the same over retries and replays; the receiver drops a second one.
-        secrets: the live secrets (`whsec_…`), newest first; two during a rotation.
+        secrets: the live keys (`whsec_…`, `whsk_…`), newest first; two of a kind during a rotation.
         body: the exact bytes that are signed and sent.
     """
 

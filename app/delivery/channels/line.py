@@ -2,6 +2,7 @@
 
 Every request carries a retry key derived from the delivery, from the first attempt on, so LINE itself drops a second
 one: 409 means that the first was taken. LINE forgets the key after 24 hours, and so do we.
+429 has three meanings that only its sentence tells apart: too fast, too many at once, and nothing more this month.
 A push that LINE takes may still not arrive (a user who blocked us answers like any other): success is `accepted`.
 """
 
@@ -28,9 +29,18 @@ USER_AGENT: Final = "Todoke-LINE/1.0"
 TEXT_LIMIT: Final = 5000
 ALT_TEXT_LIMIT: Final = 1500
 MESSAGES_LIMIT: Final = 5
+BUBBLE_BYTES: Final = 30_000
+CAROUSEL_BYTES: Final = 50_000
+BUBBLES_LIMIT: Final = 12
+POSTBACK_DATA_LIMIT: Final = 300
+URI_LIMIT: Final = 1000
 #: LINE remembers a retry key for 24 hours from its first use; the hour is for clocks and queues.
 RETRY_KEY_LIFETIME: Final = timedelta(hours=23)
 RATE_PAUSE_SECONDS: Final = 5.0
+CONCURRENCY_PAUSE_SECONDS: Final = 1.0
+TOKEN_PAUSE_SECONDS: Final = 300.0
+#: The error's name when the account may send nothing more until the month ends.
+MONTHLY_LIMIT: Final = "monthly_limit"
 _PUSH_PATH: Final = "/v2/bot/message/push"
 
 
@@ -50,6 +60,18 @@ def shorten(text: str, limit: int) -> str:
 def text_message(text: str) -> dict[str, object]:
     """Return a text message object, shortened to what LINE takes."""
     return {"type": "text", "text": shorten(text, TEXT_LIMIT)}
+
+
+def text_messages(text: str) -> tuple[dict[str, object], ...]:
+    """Return a long text as up to five text messages, parted between lines where that is possible."""
+    parts: list[str] = []
+    rest = text
+    while utf16_length(rest) > TEXT_LIMIT and len(parts) < MESSAGES_LIMIT - 1:
+        fits = rest.encode("utf-16-le", "surrogatepass")[: TEXT_LIMIT * 2].decode("utf-16-le", "ignore")
+        end = fits.rfind("\n") + 1 or len(fits)
+        parts.append(rest[:end].rstrip("\n") or fits)
+        rest = rest[end:]
+    return tuple(text_message(part) for part in [*parts, rest] if part)
 
 
 def flex_message(alt_text: str, contents: Mapping[str, object]) -> dict[str, object]:
@@ -79,12 +101,44 @@ def check_messages(messages: Sequence[Mapping[str, object]]) -> None:
         name, limit = ("text", TEXT_LIMIT) if message.get("type") == "text" else ("altText", ALT_TEXT_LIMIT)
         if message.get("type") not in ("text", "flex"):
             continue
+        if name == "altText":
+            _check_container(message.get("contents"), f"LINE messages[{number}].contents")
         text = message.get(name)
         length = utf16_length(text) if isinstance(text, str) else 0
         if not 1 <= length <= limit:
             raise InvalidInput(
                 f"LINE messages[{number}].{name}: found {length} UTF-16 code units; expected 1 to {limit}"
             )
+
+
+def _check_container(contents: object, place: str) -> None:
+    """Refuse a bubble or carousel that is too large, and an action whose data or address is too long."""
+    carousel = isinstance(contents, Mapping) and contents.get("type") == "carousel"
+    bubbles = contents.get("contents") if carousel and isinstance(contents, Mapping) else [contents]
+    if not isinstance(bubbles, Sequence) or not 1 <= len(bubbles) <= BUBBLES_LIMIT:
+        raise InvalidInput(f"{place}: found no bubbles or too many; expected 1 to {BUBBLES_LIMIT}")
+    whole = (contents, CAROUSEL_BYTES if carousel else BUBBLE_BYTES)
+    for part, limit in (whole, *((bubble, BUBBLE_BYTES) for bubble in bubbles)):
+        size = len(_json(part))
+        if size > limit:
+            raise InvalidInput(f"{place}: found {size} bytes; expected at most {limit}")
+    _check_actions(contents, place)
+
+
+def _check_actions(part: object, place: str) -> None:
+    if isinstance(part, Mapping):
+        for name, limit in (("data", POSTBACK_DATA_LIMIT), ("uri", URI_LIMIT)):
+            value = part.get(name)
+            if isinstance(value, str) and len(value) > limit:
+                raise InvalidInput(f"{place}: found {name} of {len(value)} characters; expected at most {limit}")
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            _check_actions(inner, place)
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class LineChannel:
@@ -120,16 +174,11 @@ class LineChannel:
         if outgoing.attempted_at - first >= RETRY_KEY_LIFETIME:
             return watch.result(Outcome.UNDELIVERABLE, error="retry_key_expired")
         try:
-            check_messages(outgoing.messages)
-        except InvalidInput as error:
-            return watch.result(Outcome.PERMANENT_FAILURE, error="message_invalid", response_excerpt=str(error))
-        try:
             async with asyncio.timeout(self._total_seconds):
-                result = await self._push(outgoing, outgoing.messages, "messages", watch)
-                if result.error == "message_refused" and outgoing.fallback_text:
+                result = await self._push_messages(outgoing, watch)
+                if result.error in ("message_invalid", "message_refused") and outgoing.fallback_text:
                     # LINE took nothing, so this is another message under another key, not a second copy.
-                    plain = (text_message(outgoing.fallback_text),)
-                    result = await self._push(outgoing, plain, "text", watch)
+                    result = await self._push(outgoing, text_messages(outgoing.fallback_text), "text", watch)
                 return result
         except (TimeoutError, httpx.TimeoutException):
             return watch.result(Outcome.RETRY, error="timeout")
@@ -144,22 +193,27 @@ class LineChannel:
         if client is not None:
             await client.aclose()
 
+    async def _push_messages(self, outgoing: OutgoingLine, watch: Stopwatch) -> AttemptResult:
+        try:
+            check_messages(outgoing.messages)
+        except InvalidInput as error:
+            return watch.result(Outcome.PERMANENT_FAILURE, error="message_invalid", response_excerpt=str(error))
+        return await self._push(outgoing, outgoing.messages, "messages", watch)
+
     async def _push(
         self, outgoing: OutgoingLine, messages: Sequence[Mapping[str, object]], form: str, watch: Stopwatch
     ) -> AttemptResult:
-        body = json.dumps(
-            {"to": outgoing.user_id, "messages": messages}, ensure_ascii=False, separators=(",", ":")
-        ).encode()
+        body = _json({"to": outgoing.user_id, "messages": messages})
         headers = {"x-line-retry-key": retry_key(outgoing.delivery_id, form=form)}
         async with self._live_client().stream("POST", _PUSH_PATH, content=body, headers=headers) as response:
             answer = await _beginning_of(response)
-        outcome, error = _meaning(response, answer)
+        outcome, error, pause = _meaning(response, answer)
         return watch.result(
             outcome,
             status_code=response.status_code,
             error=error,
             response_excerpt=excerpt(answer, without=outgoing.user_id),
-            retry_after_seconds=RATE_PAUSE_SECONDS if outcome is Outcome.THROTTLED else None,
+            retry_after_seconds=pause,
             reference=response.headers.get("x-line-accepted-request-id") or response.headers.get("x-line-request-id"),
         )
 
@@ -194,21 +248,29 @@ async def _beginning_of(response: httpx.Response) -> bytes:
     return answer
 
 
-def _meaning(response: httpx.Response, answer: bytes) -> tuple[Outcome, str | None]:
-    """Return the outcome and the error's name. The API has no error codes: its English sentences are the contract."""
+def _meaning(response: httpx.Response, answer: bytes) -> tuple[Outcome, str | None, float | None]:
+    """Return the outcome, the error's name, and for how many seconds to pause.
+
+    The API has no error codes and no Retry-After: its English sentences are the contract.
+    """
     status = response.status_code
     text = answer.decode("utf-8", "replace").lower()
     accepted_before = status == 409 and "x-line-accepted-request-id" in response.headers
     if 200 <= status < 300 or accepted_before:
-        return Outcome.ACCEPTED, None
+        return Outcome.ACCEPTED, None, None
     if status == 429 and "monthly limit" in text:
-        return Outcome.UNDELIVERABLE, "monthly_limit"
+        return Outcome.CHANNEL_CLOSED, MONTHLY_LIMIT, None
+    if status == 429 and "concurrent" in text:
+        return Outcome.THROTTLED, "too_many_at_once", CONCURRENCY_PAUSE_SECONDS
     if status == 429:
-        return Outcome.THROTTLED, "rate_limit"
+        return Outcome.THROTTLED, "rate_limit", RATE_PAUSE_SECONDS
+    if status in (401, 403):
+        # The account's fault and no family's: everything waits until an operator has looked.
+        return Outcome.CHANNEL_CLOSED, "token_refused" if status == 401 else "not_entitled", TOKEN_PAUSE_SECONDS
     if status == 400 and ("failed to send messages" in text or "'to'" in text):
-        return Outcome.UNDELIVERABLE, "unknown_user"
+        return Outcome.UNDELIVERABLE, "unknown_user", None
     if status == 400:
-        return Outcome.PERMANENT_FAILURE, "message_refused"
+        return Outcome.PERMANENT_FAILURE, "message_refused", None
     if status >= 500:
-        return Outcome.RETRY, f"http_{status}"
-    return Outcome.PERMANENT_FAILURE, f"http_{status}"
+        return Outcome.RETRY, f"http_{status}", None
+    return Outcome.PERMANENT_FAILURE, f"http_{status}", None

@@ -214,7 +214,11 @@ def test_a_hanging_endpoint_delays_nobody_and_holds_no_window(world):
     assert time.monotonic() - started < 2.0
     assert world.states(set(well)) == ["delivered"] * 30
     assert world.states(set(stuck)).count("sending") == 20
-    wait_for(lambda: (health := health_of(hanging)) and health.breaker == "open", 6, "the timeouts are recorded without a window")
+    wait_for(
+        lambda: (health := health_of(hanging)) and health.breaker == "open",
+        6,
+        "the timeouts are recorded without a window",
+    )
     wait_for(lambda: world.states(set(stuck)).count("sending") == 0, 3)
 
 
@@ -286,7 +290,7 @@ def test_what_no_other_channel_can_help_wakes_nobody(world):
         session.execute(text("UPDATE deliveries SET lease_until = now() WHERE state = 'sending'"))
         session.commit()
     world.dispatcher().run_window()
-    assert world.states() == ["failed"] * 3
+    assert sorted(world.states()) == ["failed", "failed", "retrying"]  # the month is used up: the push waits
     assert families_to_look_at() == []
 
 
@@ -313,7 +317,9 @@ def test_what_may_no_longer_go_is_stopped_at_the_claim(world):
         "consent_withdrawn": world.mail(withdrawn, contact_confirmed_at=earlier),
         "protected": world.mail(protected, contact_confirmed_at=earlier),
         "protected partner": world.webhook(endpoint, protected),
-        "protected code to an old address": world.mail(protected, lane=Lane.TRANSACTIONAL, contact_confirmed_at=earlier),
+        "protected code to an old address": world.mail(
+            protected, lane=Lane.TRANSACTIONAL, contact_confirmed_at=earlier
+        ),
         "person_stopped": world.mail(stopped, contact_confirmed_at=earlier),
         "expired": world.mail(world.household(), expires_at=now),
         "neutral words to the new address": world.mail(protected, contact_confirmed_at=later),
@@ -326,7 +332,9 @@ def test_what_may_no_longer_go_is_stopped_at_the_claim(world):
     assert {name: (state, reason) for name, (state, reason) in ended.items()} == {
         name: ("cancelled", name.split(" ")[0]) for name in ended
     }
-    assert [mail.recipients for mail in world.outside.mail_sink.mails] == [[messages["neutral words to the new address"].address]]
+    assert [mail.recipients for mail in world.outside.mail_sink.mails] == [
+        [messages["neutral words to the new address"].address]
+    ]
     assert world.outside.partner_app.counts.started == 0
 
 
@@ -349,7 +357,10 @@ def test_revoking_a_link_stops_retries_of_a_request_under_way(world):
     assert wait_until_no_live_claim(gate.household_id, seconds=3.0)
     sending.join()
     for delivery_id in (under_way, queued):
-        assert (world.delivery(delivery_id).state, world.delivery(delivery_id).last_error) == ("cancelled", "link_revoked")
+        assert (world.delivery(delivery_id).state, world.delivery(delivery_id).last_error) == (
+            "cancelled",
+            "link_revoked",
+        )
 
 
 def test_rows_that_cannot_be_opened_hold_up_nobody_else(world):
