@@ -7,6 +7,7 @@ from app.insight import funnel
 from app.matching import sweep as matching
 from app.notices import announce as notices
 from app.platform import bell
+from app.safeguards import moving
 from workers.celery_app import app
 
 _logger = logging.getLogger(__name__)
@@ -21,7 +22,10 @@ def match() -> None:
 
 @app.task(name=bell.REVIEW)
 def review() -> None:
-    """Queue the households one of whose rights has come to its review."""
+    """Carry out the moves whose day has come; queue the households one of whose rights has come to its review."""
+    moved = moving.carry_out_due()
+    if moved:
+        _logger.info("moved: %d households", moved)
     queued = matching.queue_reviews()
     if queued:
         _logger.info("review: %d households queued", queued)

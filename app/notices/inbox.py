@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from app.households.outcomes import CLOSING, current_outcomes, outcome_choices
 from app.households.tables import Household, Outcome
 from app.notices import wording
+from app.notices.moving import MOVED
 from app.notices.planning import OVERVIEW
 from app.notices.tables import Notice
 from app.platform.clock import japan_date
@@ -23,7 +24,8 @@ from app.platform.rendering import phrases
 AT_ONCE = 3
 _HURRY_DAYS = 7
 _ENDED = ("superseded", "cancelled", "expired")
-_SHOWN_AT_ONCE = ("new_support", "question")
+_SHOWN_AT_ONCE = ("new_support", "question", MOVED)
+_TO_DO = ("new_support", MOVED)
 """Kinds that may be read before their push: quiet hours and caps hold back the disturbance, not the page."""
 _MUCH = 10**9
 
@@ -82,6 +84,7 @@ class NoticePage:
     outcome_choices: Sequence[tuple[str, str]]
     current_outcome: Outcome | None
     items: Sequence[Card]
+    parts: Sequence[dict[str, Any]]
     closing: str
 
 
@@ -93,7 +96,7 @@ def todo(session: Session, household_id: uuid.UUID, today: dt.date, guardian: st
     cards = [
         (card, content)
         for card, content in _cards(session, household_id, today, guardian)
-        if not card.finished and card.kind == "new_support"
+        if not card.finished and card.kind in _TO_DO
     ]
     cards.sort(key=lambda pair: _order(*pair))
     return [card for card, _ in cards[:AT_ONCE]]
@@ -144,9 +147,10 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
         source_checked_on=dt.date.fromisoformat(checked_on) if checked_on else None,
         version=content.get("version", ""),
         programme_key=notice.programme_key,
-        outcome_choices=_choices(content),
+        outcome_choices=() if notice.kind == MOVED else _choices(content),
         current_outcome=_outcome_of(notice, outcomes),
         items=[_card(item, outcomes, today) for item in items],
+        parts=content.get("parts", ()),
         closing=wording.closing(),
     )
 

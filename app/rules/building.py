@@ -274,8 +274,8 @@ class _ResidenceList:
 
 
 def _intervals(entries: list[Mapping[str, Any]]) -> list[tuple[int, int, int, int, bool]]:
-    ordered = sorted(entries, key=lambda entry: str(entry["from"]))
-    firsts = [_number(entry["from"]) for entry in ordered]
+    ordered = sorted(entries, key=lambda entry: str(entry.get("from") or ""))
+    firsts = [EARLIEST if entry.get("from") is None else _number(entry["from"]) for entry in ordered]
     intervals = []
     for position, entry in enumerate(ordered):
         last = _number(entry["until"]) if entry.get("until") is not None else OPEN_END
@@ -288,7 +288,7 @@ def _intervals(entries: list[Mapping[str, Any]]) -> list[tuple[int, int, int, in
                 firsts[position],
                 last,
                 UNKNOWN if planned is None else _number(planned),
-                False,
+                entry.get("from") is None,
             )
         )
     return intervals

@@ -180,11 +180,12 @@ class CoResident(_Owner):
 class Residence(Document):
     """Where the household (or ``who``, a person's id) lived: from the day of moving in until the next entry.
 
+    The first stay has no ``from`` where it is not known since when they lived there.
     ``planned_move_out_on`` is the 転出予定日 declared in the town left for this one.
     """
 
     municipality: MunicipalityCode
-    from_: Annotated[Day, Field(alias="from")]
+    from_: Annotated[Day | None, Field(alias="from")] = None
     until: Day | None = None
     planned_move_out_on: Day | None = None
     who: Identifier | None = None
@@ -224,8 +225,14 @@ class Household(_Owner):
         for position, entry in enumerate(self.residence or ()):
             if entry.who is not None and entry.who not in seen:
                 raise Place(("residence", position, "who"), entry.who, f"the id of a person: {', '.join(sorted(seen))}")
-            if entry.until is not None and entry.until < entry.from_:
+            if entry.until is not None and entry.from_ is not None and entry.until < entry.from_:
                 raise Place(("residence", position, "until"), str(entry.until), f"{entry.from_} or later")
+            if entry.from_ is None and any(
+                other.from_ is None and other.who == entry.who for other in self.residence[:position]
+            ):
+                raise Place(
+                    ("residence", position, "from"), "no day", "one: only the first stay may begin on an unknown day"
+                )
         claimants = [
             position for position, person in enumerate(self.guardians or ()) if person.facts.get("claimant") is True
         ]

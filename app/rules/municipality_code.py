@@ -7,6 +7,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 
 NATIONAL = "000000"
+_DESIGNATED_CITIES = (
+    "01100", "04100", "11100", "12100", "14100", "14130", "14150", "15100", "22100", "22130", "23100", "26100",
+    "27100", "27140", "28100", "33100", "34100", "40100", "40130", "43100",
+)  # fmt: skip
+"""政令指定都市, each followed by the codes of its wards. Basis: 地方自治法 252条の19、252条の20."""
+_LAST_WARD = "199"
 
 
 def check_digit(five_digits: str) -> int:
@@ -41,6 +47,17 @@ def covers(area: str, municipality: str) -> bool:
     if area == NATIONAL:
         return True
     return area[:2] == municipality[:2] if is_prefecture(area) else area == municipality
+
+
+def municipality_of_ward(code: str) -> str:
+    """The city that a ward of a designated city (行政区) belongs to; any other code, 特別区 included, stays as it is.
+
+    Such a ward is no municipality of its own: who moves from one to another of a city stays with the same authority.
+    """
+    if not code[2:5] <= _LAST_WARD:
+        return code
+    cities = [city for city in _DESIGNATED_CITIES if city[:2] == code[:2] and city <= code[:5]]
+    return f"{cities[-1]}{check_digit(cities[-1])}" if cities else code
 
 
 MunicipalityCode = Annotated[

@@ -19,7 +19,7 @@ UNKNOWN_CODE = 0
 class ResidenceTable:
     """Intervals of each set in order: set i has the rows ``offsets[i]:offsets[i + 1]``; days are inclusive.
 
-    ``assumed`` marks the one interval made from a bare ``municipality``: lives there now, since when is unknown.
+    ``assumed`` marks a first interval whose beginning is unknown: a bare ``municipality``, or a stay without ``from``.
     """
 
     offsets: NDArray[np.int64]
@@ -148,7 +148,9 @@ class ResidenceTable:
         holds[1:] = (self.last[:-1] + 1 < self.first[1:]) & ~opening[1:]
         follows = np.zeros(len(self.codes), dtype=bool)
         follows[1:] = inside[1:] & inside[:-1] & ~opening[1:]
-        sure, earliest = self.first.copy(), self.first.copy()
+        # Of a stay since an unknown day only its last day is sure, for the stay that continues it.
+        ended = self.assumed & (self.last < OPEN_END)
+        sure, earliest = np.where(ended, self.last, self.first), self.first.copy()
         earliest[opening & (lived_in(-self.codes, area) > 0)] = EARLIEST
         after_hole = np.flatnonzero(holds & ~follows)
         earliest[after_hole] = self.last[after_hole - 1] + 1
