@@ -1,45 +1,40 @@
-"""Endpoints: the addresses that receive a partner's signed events, and their secrets.
+"""Endpoints: the addresses that receive a partner's signed events, how fast, and while they are enabled.
 
-A secret is shown once, when it is made. During a rotation the old and the new one both sign for 24 hours, so that a
-receiver can change over without losing an event.
+What they are signed with is in `endpoint_keys`.
 """
 
 import datetime as dt
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import Final, Literal
 
 from sqlmodel import Session, col, select
 
+from app.partners.endpoint_keys import SecretShown, forget_keys, give_secret, sign_with
 from app.partners.events import EVENT_TYPES
-from app.partners.signing import new_secret
 from app.partners.tables import PartnerEndpoint
 from app.platform.errors import Conflict, InvalidInput, NotFound
 from app.platform.identifiers import new_id
 from app.platform.outbound import AllowedNetwork, TargetBlocked, addresses_of, check_endpoint_url
-from app.platform.sealing import seal, unseal
 from app.platform.settings import settings
 
-ROTATION_OVERLAP = dt.timedelta(hours=24)
-MOST_ENDPOINTS = 20
+MOST_ENDPOINTS: Final = 20
+#: Bounds of what a partner may set; nothing set is as fast as the endpoint answers.
+MOST_REQUESTS_A_SECOND: Final = 1000
+MOST_IN_FLIGHT: Final = 200
+#: How long a test may take that is to enable an endpoint again.
+TEST_LASTS: Final = dt.timedelta(minutes=2)
+
+State = Literal["enabled", "testing", "disabled"]
 
 #: Why an endpoint no longer receives anything. `failing` and `gone` are written by delivery.
 BY_PARTNER, REMOVED, GONE, FAILING = "by_partner", "removed", "gone", "failing"
 
-_TABLE = "partner_endpoints"
 _LOOK_UP_SECONDS = 3.0
 _LOOK_UPS = ThreadPoolExecutor(4, thread_name_prefix="endpoint-dns")
 
 LookUp = Callable[[str, int], Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class SecretShown:
-    """An endpoint and its new secret, in the only moment in which the secret can be read."""
-
-    endpoint: PartnerEndpoint
-    secret: str
 
 
 def register_endpoint(
@@ -48,6 +43,9 @@ def register_endpoint(
     url: str,
     event_types: Collection[str] = (),
     *,
+    signing: str = "hmac",
+    requests_a_second: int | None = None,
+    most_in_flight: int | None = None,
     look_up: LookUp | None = None,
 ) -> SecretShown:
     """Write a new endpoint and make its secret.
@@ -57,11 +55,14 @@ def register_endpoint(
         partner_id: whose endpoint it is.
         url: checked by `app.platform.outbound`: https, public address, no user name, no part after #.
         event_types: which events it wants; empty = all.
+        signing: hmac, ed25519 or both.
+        requests_a_second: its pace, 1 to 1,000; 0 or None = as fast as it answers.
+        most_in_flight: requests open at once, 1 to 200; 0 or None = as many as it earns.
         look_up: resolves the host's name; the system's resolver, three seconds at most, unless given.
 
     Raises:
         TargetBlocked: the address cannot be called; the text says why and what would be accepted.
-        InvalidInput: an unknown event type.
+        InvalidInput: an unknown event type or signing, or a limit out of bounds.
         Conflict: the partner has 20 endpoints already, or this address is one of them.
     """
     known = endpoints_of(session, partner_id)
@@ -71,17 +72,13 @@ def register_endpoint(
         )
     address = _checked_url(url, look_up)
     _refuse_twin(known, address)
-    endpoint_id, secret = new_id(), new_secret()
     endpoint = PartnerEndpoint(
-        id=endpoint_id,
-        partner_id=partner_id,
-        url=address,
-        secret_sealed=seal(secret, _TABLE, "secret_sealed", endpoint_id),
-        event_types=_checked_types(event_types),
+        id=new_id(), partner_id=partner_id, url=address, secret_sealed=b"", event_types=_checked_types(event_types)
     )
-    session.add(endpoint)
-    session.flush()
-    return SecretShown(endpoint, secret)
+    secret = give_secret(endpoint)
+    sign_with(endpoint, signing)
+    _limit(endpoint, requests_a_second, most_in_flight)
+    return SecretShown(_written(session, endpoint), secret)
 
 
 def edit_endpoint(
@@ -90,9 +87,12 @@ def edit_endpoint(
     *,
     url: str | None = None,
     event_types: Collection[str] | None = None,
+    signing: str | None = None,
+    requests_a_second: int | None = None,
+    most_in_flight: int | None = None,
     look_up: LookUp | None = None,
 ) -> PartnerEndpoint:
-    """Change the address or the wanted event types; what is None stays.
+    """Change the address, the wanted event types, the signing or the limits; what is None stays.
 
     Raises:
         TargetBlocked, InvalidInput, Conflict: as in `register_endpoint`.
@@ -104,6 +104,9 @@ def edit_endpoint(
         endpoint.url = address
     if event_types is not None:
         endpoint.event_types = _checked_types(event_types)
+    if signing is not None:
+        sign_with(endpoint, signing)
+    _limit(endpoint, requests_a_second, most_in_flight)
     return _written(session, endpoint)
 
 
@@ -123,55 +126,53 @@ def enable_endpoint(session: Session, endpoint: PartnerEndpoint, *, look_up: Loo
         TargetBlocked: the address can no longer be called.
     """
     _checked_url(endpoint.url, look_up)
-    endpoint.disabled_at = endpoint.disabled_reason = None
+    return resume_endpoint(session, endpoint)
+
+
+def begin_test(
+    session: Session,
+    endpoint: PartnerEndpoint,
+    delivery_id: uuid.UUID,
+    *,
+    at: dt.datetime,
+    look_up: LookUp | None = None,
+) -> PartnerEndpoint:
+    """Note that a test ping is on its way that enables a disabled endpoint if it is received.
+
+    Args:
+        session: in the partner's context.
+        endpoint: disabled.
+        delivery_id: of the ping; one that was on its way before enables nothing any more.
+        at: the real instant.
+        look_up: as in `register_endpoint`.
+
+    Raises:
+        TargetBlocked: the address can no longer be called.
+    """
+    _checked_url(endpoint.url, look_up)
+    endpoint.test_delivery_id, endpoint.testing_until = delivery_id, at + TEST_LASTS
     return _written(session, endpoint)
+
+
+def resume_endpoint(session: Session, endpoint: PartnerEndpoint) -> PartnerEndpoint:
+    """Send to an endpoint again: its partner asked for it, or its test was received."""
+    endpoint.disabled_at = endpoint.disabled_reason = endpoint.test_delivery_id = endpoint.testing_until = None
+    return _written(session, endpoint)
+
+
+def state_of(endpoint: PartnerEndpoint, at: dt.datetime) -> State:
+    """Say whether an endpoint receives events at this real instant, or is being tested for it."""
+    if endpoint.disabled_at is None:
+        return "enabled"
+    return "testing" if endpoint.testing_until is not None and at < endpoint.testing_until else "disabled"
 
 
 def remove_endpoint(session: Session, endpoint: PartnerEndpoint, *, at: dt.datetime) -> None:
     """Take an endpoint off the list for good. The row stays for the delivery log; its secrets are overwritten."""
     endpoint.disabled_at, endpoint.disabled_reason, endpoint.removed_at = at, REMOVED, at
-    endpoint.secret_sealed = seal(new_secret(), _TABLE, "secret_sealed", endpoint.id)
-    endpoint.previous_secret_sealed = endpoint.previous_secret_until = None
+    endpoint.test_delivery_id = endpoint.testing_until = None
+    forget_keys(endpoint)
     _written(session, endpoint)
-
-
-def rotate_secret(
-    session: Session, endpoint: PartnerEndpoint, *, at: dt.datetime, immediately: bool = False
-) -> SecretShown:
-    """Make a new secret. The old one goes on signing for 24 hours, unless it leaked and must end now.
-
-    Args:
-        session: in the partner's context.
-        endpoint: whose secret it is.
-        at: the real instant (secrets, like signatures, live in real time).
-        immediately: every old secret ends at once.
-
-    Raises:
-        Conflict: an earlier rotation is still in its 24 hours and `immediately` is not asked for.
-    """
-    session.refresh(endpoint, with_for_update=True)
-    if not immediately and endpoint.previous_secret_until is not None and at < endpoint.previous_secret_until:
-        raise Conflict(
-            f"found an earlier secret that still signs until {endpoint.previous_secret_until.isoformat()}; "
-            "wait until then, or end every old secret at once with immediately=true"
-        )
-    old, new = _opened(endpoint, "secret_sealed"), new_secret()
-    endpoint.secret_sealed = seal(new, _TABLE, "secret_sealed", endpoint.id)
-    if immediately:
-        endpoint.previous_secret_sealed = endpoint.previous_secret_until = None
-    else:
-        endpoint.previous_secret_sealed = seal(old, _TABLE, "previous_secret_sealed", endpoint.id)
-        endpoint.previous_secret_until = at + ROTATION_OVERLAP
-    return SecretShown(_written(session, endpoint), new)
-
-
-def live_secrets(endpoint: PartnerEndpoint, at: dt.datetime) -> tuple[str, ...]:
-    """Return the secrets that sign at this real instant, newest first: one, or two during a rotation."""
-    current = _opened(endpoint, "secret_sealed")
-    until = endpoint.previous_secret_until
-    if endpoint.previous_secret_sealed is None or until is None or at >= until:
-        return (current,)
-    return (current, _opened(endpoint, "previous_secret_sealed"))
 
 
 def endpoints_of(session: Session, partner_id: uuid.UUID) -> list[PartnerEndpoint]:
@@ -231,14 +232,22 @@ def _checked_types(event_types: Collection[str]) -> list[str]:
     return [event_type for event_type in EVENT_TYPES if event_type in event_types]
 
 
+def _limit(endpoint: PartnerEndpoint, requests_a_second: int | None, most_in_flight: int | None) -> None:
+    """Set the limits that are given; 0 takes one away."""
+    for name, wanted, most in (
+        ("requests_a_second", requests_a_second, MOST_REQUESTS_A_SECOND),
+        ("most_in_flight", most_in_flight, MOST_IN_FLIGHT),
+    ):
+        if wanted is not None and not 0 <= wanted <= most:
+            raise InvalidInput(f"{name}: found {wanted}; expected 1 to {most}, or 0 for no limit", field=name)
+        if wanted is not None:
+            setattr(endpoint, name, wanted or None)
+
+
 def _refuse_twin(known: Sequence[PartnerEndpoint], url: str) -> None:
     for other in known:
         if other.url == url:
             raise Conflict(f"found this address at your endpoint {other.id} already; expected a new one", field="url")
-
-
-def _opened(endpoint: PartnerEndpoint, column: str) -> str:
-    return unseal(getattr(endpoint, column), _TABLE, column, endpoint.id)
 
 
 def _written(session: Session, endpoint: PartnerEndpoint) -> PartnerEndpoint:

@@ -81,7 +81,7 @@ class NoticeContent(Thin):
 
 
 class NoticeEnd(Thin):
-    """A notice that no longer holds. It does not say why."""
+    """A notice that no longer holds, or whose last useful day has passed. It does not say why."""
 
     subject_id: SubjectId
     notice_id: str = Field(pattern=r"^ntc_[0-9a-f]{32}$", description="As in notice.created.")
@@ -150,6 +150,13 @@ class NoticeCancelled(Event):
     data: NoticeEnd
 
 
+class NoticeExpired(Event):
+    """A notice's last useful day has passed: take it off the family's screen."""
+
+    type: Literal["notice.expired"] = "notice.expired"
+    data: NoticeEnd
+
+
 class LinkCreated(Event):
     """A family linked your app."""
 
@@ -189,6 +196,7 @@ EVENT_TYPES: Final[dict[str, type[Event]]] = {
         NoticeCreated,
         NoticeUpdated,
         NoticeCancelled,
+        NoticeExpired,
         LinkCreated,
         LinkRevoked,
         EndpointDisabled,
@@ -198,7 +206,7 @@ EVENT_TYPES: Final[dict[str, type[Event]]] = {
 
 
 #: Those that nothing sends yet. The catalogue, the portal, OpenAPI and the guide say so of each of them.
-PLANNED_EVENT_TYPES: Final = frozenset({"notice.updated"})
+PLANNED_EVENT_TYPES: Final[frozenset[str]] = frozenset()
 
 
 def body_of(event: Event) -> bytes:
@@ -260,6 +268,12 @@ def notice_cancelled(*, subject_id: str, notice_id: uuid.UUID, sequence: int, at
     """Return the body of `notice.cancelled`."""
     end = NoticeEnd(subject_id=subject_id, notice_id=pairwise_notice_id(subject_id, notice_id), sequence=sequence)
     return body_of(NoticeCancelled(timestamp=at, data=end))
+
+
+def notice_expired(*, subject_id: str, notice_id: uuid.UUID, sequence: int, at: dt.datetime) -> bytes:
+    """Return the body of `notice.expired`."""
+    end = NoticeEnd(subject_id=subject_id, notice_id=pairwise_notice_id(subject_id, notice_id), sequence=sequence)
+    return body_of(NoticeExpired(timestamp=at, data=end))
 
 
 def link_created(*, subject_id: str, at: dt.datetime) -> bytes:
@@ -334,6 +348,7 @@ _EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "notice.created": _EXAMPLE_CONTENT,
     "notice.updated": {**_EXAMPLE_CONTENT, "sequence": 2, "deadline_on": "2026-12-28", "urgency": "later"},
     "notice.cancelled": {**_EXAMPLE_END, "sequence": 3},
+    "notice.expired": {**_EXAMPLE_END, "sequence": 4},
     "link.created": {"subject_id": _EXAMPLE_SUBJECT, "linked_at": _EXAMPLE_AT},
     "link.revoked": {"subject_id": _EXAMPLE_SUBJECT, "revoked_at": _EXAMPLE_AT},
     "endpoint.disabled": {"endpoint_id": _EXAMPLE_ENDPOINT, "reason": "gone", "disabled_at": _EXAMPLE_AT},

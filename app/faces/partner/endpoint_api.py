@@ -21,7 +21,7 @@ from app.faces.partner.views import (
     NewEndpoint,
     RotationWanted,
 )
-from app.partners import endpoints
+from app.partners import endpoint_keys, endpoints
 from app.partners.tables import PartnerEndpoint
 from app.platform.bell import ring_dispatch
 from app.platform.clock import real_now
@@ -89,7 +89,7 @@ def rotate_secret(caller: Caller, once: Once, endpoint_id: uuid.UUID, wanted: Ro
 
     def work(session: Session) -> EndpointWithSecret:
         row = endpoints.endpoint_by_id(session, caller.partner_id, endpoint_id)
-        return _shown(endpoints.rotate_secret(session, row, at=real_now(), immediately=wanted.immediately))
+        return _shown(endpoint_keys.rotate_secret(session, row, at=real_now(), immediately=wanted.immediately))
 
     return once.answer(201, work)
 
@@ -119,5 +119,5 @@ def _switch(session: Session, row: PartnerEndpoint, enabled: bool | None) -> Non
         endpoints.enable_endpoint(session, row)
 
 
-def _shown(shown: endpoints.SecretShown) -> EndpointWithSecret:
+def _shown(shown: endpoint_keys.SecretShown) -> EndpointWithSecret:
     return EndpointWithSecret(endpoint=EndpointView.of(shown.endpoint), secret=shown.secret)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from app.delivery import endpoint_ends
 from app.delivery.log import deliveries_of
 from app.faces.partner.sending import send_ping
-from app.partners import endpoints
+from app.partners import endpoint_keys, endpoints
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
 from app.partners.registration import partner_by_id
 from app.partners.tables import PartnerEndpoint
@@ -105,7 +105,7 @@ def rotate_secret(request: Request, actor: Partner, endpoint_id: uuid.UUID, form
     """Make a new secret and show it, this once."""
     with app_session(actor.context) as session:
         row = endpoints.endpoint_by_id(session, actor.partner_id, endpoint_id)
-        shown = endpoints.rotate_secret(session, row, at=real_now(), immediately=form.get("immediately") == "yes")
+        shown = endpoint_keys.rotate_secret(session, row, at=real_now(), immediately=form.get("immediately") == "yes")
         session.commit()
     return page(request, "partner/secret.html", endpoint=shown.endpoint, secret=shown.secret, rotated=True)
 

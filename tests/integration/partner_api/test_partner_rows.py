@@ -11,7 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlmodel import SQLModel, select
 
 from app.households.tables import Household
-from app.partners import credentials, endpoints, events, idempotency, links
+from app.partners import credentials, endpoint_keys, endpoints, events, idempotency, links, signing
 from app.partners.registration import contact_of, partner_by_id, register_partner
 from app.partners.tables import PartnerCredential, PartnerEndpoint, PartnerLink
 from app.platform import schema
@@ -94,7 +94,7 @@ def test_an_endpoint_is_registered_and_its_secret_is_sealed(partner_id):
         [endpoint] = endpoints.endpoints_of(session, partner_id)
         assert endpoint.url == "https://hooks.sorairo.example/todoke"
         assert shown.secret.encode() not in endpoint.secret_sealed
-        assert endpoints.live_secrets(endpoint, AT) == (shown.secret,)
+        assert endpoint_keys.live_secrets(endpoint, AT) == (shown.secret,)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,7 @@ def test_the_same_address_twice_and_too_many_are_refused(partner_id):
     registered_endpoint(partner_id)
     with partner_session(partner_id) as session:
         with pytest.raises(Conflict, match="already"):
-            endpoints.register_endpoint(
-                session, partner_id, "https://hooks.sorairo.example/todoke", look_up=public
-            )
+            endpoints.register_endpoint(session, partner_id, "https://hooks.sorairo.example/todoke", look_up=public)
         for number in range(endpoints.MOST_ENDPOINTS - 1):
             endpoints.register_endpoint(session, partner_id, f"https://h{number}.example/", look_up=public)
         with pytest.raises(Conflict, match="at most 20"):
@@ -177,7 +175,7 @@ def test_a_removed_endpoint_is_gone_and_its_secret_with_it(partner_id):
         endpoints.remove_endpoint(session, row, at=AT)
         session.commit()
         assert endpoints.endpoints_of(session, partner_id) == []
-        assert shown.secret not in endpoints.live_secrets(row, AT)
+        assert shown.secret not in endpoint_keys.live_secrets(row, AT)
         with pytest.raises(NotFound):
             endpoints.endpoint_by_id(session, partner_id, shown.endpoint.id)
 
@@ -186,13 +184,13 @@ def test_during_a_rotation_both_secrets_sign_for_24_hours(partner_id):
     first = registered_endpoint(partner_id)
     with partner_session(partner_id) as session:
         row = endpoints.endpoint_by_id(session, partner_id, first.endpoint.id)
-        second = endpoints.rotate_secret(session, row, at=AT)
-        assert endpoints.live_secrets(row, AT + 23 * HOUR) == (second.secret, first.secret)
-        assert endpoints.live_secrets(row, AT + 24 * HOUR) == (second.secret,)
+        second = endpoint_keys.rotate_secret(session, row, at=AT)
+        assert endpoint_keys.live_secrets(row, AT + 23 * HOUR) == (second.secret, first.secret)
+        assert endpoint_keys.live_secrets(row, AT + 24 * HOUR) == (second.secret,)
         with pytest.raises(Conflict, match="still signs until 2026-11-25"):
-            endpoints.rotate_secret(session, row, at=AT + 23 * HOUR)
-        third = endpoints.rotate_secret(session, row, at=AT + 23 * HOUR, immediately=True)
-        assert endpoints.live_secrets(row, AT + 23 * HOUR) == (third.secret,)
+            endpoint_keys.rotate_secret(session, row, at=AT + 23 * HOUR)
+        third = endpoint_keys.rotate_secret(session, row, at=AT + 23 * HOUR, immediately=True)
+        assert endpoint_keys.live_secrets(row, AT + 23 * HOUR) == (third.secret,)
     assert len({first.secret, second.secret, third.secret}) == 3
 
 
@@ -200,7 +198,7 @@ def test_the_worker_reads_the_secrets_of_every_partner(partner_id):
     shown = registered_endpoint(partner_id)
     with worker_session() as session:
         row = session.exec(select(PartnerEndpoint)).one()
-        assert endpoints.live_secrets(row, AT) == (shown.secret,)
+        assert endpoint_keys.live_secrets(row, AT) == (shown.secret,)
 
 
 def test_partners_do_not_see_one_another(partner_id):
@@ -348,9 +346,7 @@ def test_a_failed_request_frees_its_key(partner_id):
     with partner_session(partner_id) as session:
         idempotency.claim_key(session, partner_id, "k1", one, at=AT)
     with partner_session(partner_id) as session:
-        assert isinstance(
-            idempotency.claim_key(session, partner_id, "k1", two, at=AT), idempotency.IdempotencyKey
-        )
+        assert isinstance(idempotency.claim_key(session, partner_id, "k1", two, at=AT), idempotency.IdempotencyKey)
 
 
 def test_a_second_request_waits_for_the_first(partner_id):
@@ -379,3 +375,62 @@ def test_a_second_request_waits_for_the_first(partner_id):
 def test_every_event_type_is_known_to_endpoints(partner_id):
     shown = registered_endpoint(partner_id, types=list(reversed(events.EVENT_TYPES)))
     assert shown.endpoint.event_types == list(events.EVENT_TYPES)
+
+
+def test_ed25519_is_a_choice_and_both_kinds_may_sign_while_a_receiver_changes_over(partner_id):
+    shown = registered_endpoint(partner_id, "https://hooks.sorairo.example/todoke")
+    with partner_session(partner_id) as session:
+        row = endpoints.endpoint_by_id(session, partner_id, shown.endpoint.id)
+        assert endpoint_keys.public_keys(row, AT) == []
+        with pytest.raises(Conflict, match="hmac alone"):
+            endpoint_keys.rotate_signing_key(session, row, at=AT)
+        endpoints.edit_endpoint(session, row, signing="both")
+        [first] = endpoint_keys.public_keys(row, AT)
+        assert [key.split("_")[0] for key in endpoint_keys.live_keys(row, AT)] == ["whsec", "whsk"]
+        endpoints.edit_endpoint(session, row, signing="ed25519")
+        assert [signing.public_key_of(key) for key in endpoint_keys.live_keys(row, AT)] == [first.key]
+        assert b"whsk_" not in row.signing_key_sealed
+        session.commit()
+    with partner_session(partner_id) as session:
+        row = endpoints.endpoint_by_id(session, partner_id, shown.endpoint.id)
+        endpoint_keys.rotate_signing_key(session, row, at=AT)
+        new, old = endpoint_keys.public_keys(row, AT + 23 * HOUR)
+        assert (old.key, old.until, new.until) == (first.key, AT + 24 * HOUR, None)
+        live = endpoint_keys.live_keys(row, AT + 23 * HOUR)
+        assert [signing.public_key_of(key) for key in live] == [new.key, old.key]
+        assert [key.key for key in endpoint_keys.public_keys(row, AT + 24 * HOUR)] == [new.key]
+        with pytest.raises(Conflict, match="still signs until"):
+            endpoint_keys.rotate_signing_key(session, row, at=AT + HOUR)
+        endpoint_keys.rotate_signing_key(session, row, at=AT + HOUR, immediately=True)
+        assert first.key not in {key.key for key in endpoint_keys.public_keys(row, AT + HOUR)}
+        with pytest.raises(InvalidInput, match="expected one of hmac, ed25519, both"):
+            endpoints.edit_endpoint(session, row, signing="rsa")
+
+
+def test_limits_stay_within_bounds_and_nothing_is_no_limit(partner_id):
+    shown = registered_endpoint(partner_id, "https://hooks.sorairo.example/todoke")
+    with partner_session(partner_id) as session:
+        row = endpoints.endpoint_by_id(session, partner_id, shown.endpoint.id)
+        assert (row.requests_a_second, row.most_in_flight) == (None, None)
+        endpoints.edit_endpoint(session, row, requests_a_second=1000, most_in_flight=1)
+        assert (row.requests_a_second, row.most_in_flight) == (1000, 1)
+        endpoints.edit_endpoint(session, row, requests_a_second=0)
+        assert (row.requests_a_second, row.most_in_flight) == (None, 1)
+        for limits in ({"requests_a_second": 1001}, {"requests_a_second": -1}, {"most_in_flight": 201}):
+            with pytest.raises(InvalidInput, match="or 0 for no limit"):
+                endpoints.edit_endpoint(session, row, **limits)
+
+
+def test_a_test_lasts_two_minutes_and_only_its_own_ping_counts(partner_id):
+    shown = registered_endpoint(partner_id, "https://hooks.sorairo.example/todoke")
+    with partner_session(partner_id) as session:
+        row = endpoints.endpoint_by_id(session, partner_id, shown.endpoint.id)
+        assert endpoints.state_of(row, AT) == "enabled"
+        endpoints.disable_endpoint(session, row, at=AT, reason=endpoints.GONE)
+        endpoints.begin_test(session, row, new_id(), at=AT, look_up=public)
+        assert endpoints.state_of(row, AT + dt.timedelta(seconds=119)) == "testing"
+        assert endpoints.state_of(row, AT + dt.timedelta(seconds=120)) == "disabled"
+        with pytest.raises(TargetBlocked):
+            endpoints.begin_test(session, row, new_id(), at=AT, look_up=lambda *_: ["10.1.1.1"])
+        endpoints.resume_endpoint(session, row)
+        assert endpoints.state_of(row, AT) == "enabled"

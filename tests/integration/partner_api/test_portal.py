@@ -9,7 +9,8 @@ from sqlmodel import select
 
 from app.delivery.log import delivery_by_id
 from app.delivery.tables import Delivery, DeliveryAttempt
-from app.partners.endpoints import endpoints_of, live_secrets, register_endpoint
+from app.partners.endpoint_keys import live_secrets
+from app.partners.endpoints import endpoints_of, register_endpoint
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
 from app.platform import clock
 from app.platform.database import app_session, worker_session

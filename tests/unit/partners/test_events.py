@@ -20,9 +20,23 @@ NOTICE = uuid.UUID("019ab1f0-7c00-7000-8000-000000000001")
 
 #: Everything a payload may say. A new member is a decision, not an accident.
 MEMBERS = {
-    "type", "timestamp", "data",
-    "subject_id", "notice_id", "programme_id", "category", "kind", "urgency", "deadline_on", "sequence", "link",
-    "linked_at", "revoked_at", "endpoint_id", "reason", "disabled_at",
+    "type",
+    "timestamp",
+    "data",
+    "subject_id",
+    "notice_id",
+    "programme_id",
+    "category",
+    "kind",
+    "urgency",
+    "deadline_on",
+    "sequence",
+    "link",
+    "linked_at",
+    "revoked_at",
+    "endpoint_id",
+    "reason",
+    "disabled_at",
 }
 
 
@@ -37,8 +51,14 @@ def index_key(monkeypatch):
 
 def content(**changes):
     told = {
-        "subject_id": SUBJECT, "notice_id": NOTICE, "programme_id": "000000/child-allowance", "category": None,
-        "kind": "new_support", "deadline_on": dt.date(2026, 12, 7), "sequence": 1, "today": dt.date(2026, 11, 24),
+        "subject_id": SUBJECT,
+        "notice_id": NOTICE,
+        "programme_id": "000000/child-allowance",
+        "category": None,
+        "kind": "new_support",
+        "deadline_on": dt.date(2026, 12, 7),
+        "sequence": 1,
+        "today": dt.date(2026, 11, 24),
     }
     return events.notice_content(**(told | changes))
 
@@ -136,7 +156,8 @@ def test_the_instant_must_know_its_time_zone():
 
 
 @pytest.mark.parametrize(
-    ("days", "urgency"), [(-1, "immediate"), (0, "immediate"), (7, "immediate"), (8, "soon"), (30, "soon"), (31, "later")]
+    ("days", "urgency"),
+    [(-1, "immediate"), (0, "immediate"), (7, "immediate"), (8, "soon"), (30, "soon"), (31, "later")],
 )
 def test_urgency_follows_the_deadline(days, urgency):
     today = dt.date(2026, 11, 24)

@@ -5,6 +5,7 @@ import datetime as dt
 import time
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from app.partners import signing
@@ -112,3 +113,62 @@ def test_a_signature_is_good_for_five_minutes_either_way(age: int, accepted: boo
 def test_nothing_is_signed_without_a_secret_or_with_an_ambiguous_id(secrets: tuple[str, ...], webhook_id: str) -> None:
     with pytest.raises(InvalidInput, match="webhook signature"):
         signing.signature(secrets, webhook_id, 1, BODY)
+
+
+# Ed25519
+
+#: A key, an event and the signature that another sender of Standard Webhooks (Svix) publishes for them.
+KNOWN_KEY = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+KNOWN_PUBLIC_KEY = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+KNOWN_SIGNATURE = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+
+
+def test_another_senders_vector_of_the_asymmetric_kind() -> None:
+    body, message, at = b'{"test": 2432232314}', "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330
+    assert signing.public_key_of(KNOWN_KEY) == KNOWN_PUBLIC_KEY
+    assert signing.signature([KNOWN_KEY], message, at, body) == KNOWN_SIGNATURE
+    headers = {"webhook-id": message, "webhook-timestamp": str(at), "webhook-signature": KNOWN_SIGNATURE}
+    signing.verify([KNOWN_PUBLIC_KEY], headers, body, now=at)
+
+
+def test_the_library_of_cryptography_alone_verifies_what_we_sign() -> None:
+    key = signing.new_signing_key()
+    headers = signed(key, at=1)
+    label, encoded = headers["webhook-signature"].split(",")
+    public = base64.b64decode(signing.public_key_of(key).removeprefix("whpk_"))
+    Ed25519PublicKey.from_public_bytes(public).verify(base64.b64decode(encoded), b"evt_1.1." + BODY)
+    assert label == "v1a"
+
+
+def test_both_kinds_travel_together_and_each_receiver_finds_its_own() -> None:
+    secret, new, old, now = signing.new_secret(), signing.new_signing_key(), signing.new_signing_key(), int(time.time())
+    headers = signed(secret, new, old, at=now)
+    assert [part.split(",")[0] for part in headers["webhook-signature"].split()] == ["v1", "v1a", "v1a"]
+    Webhook(secret).verify(BODY, headers)
+    for key in (secret, signing.public_key_of(new), signing.public_key_of(old)):
+        signing.verify([key], headers, BODY, now=now)
+    with pytest.raises(signing.SignatureRefused):
+        signing.verify([signing.public_key_of(signing.new_signing_key())], headers, BODY, now=now)
+
+
+@pytest.mark.parametrize(("what", "change"), TAMPERED[:4] + TAMPERED[5:])
+def test_a_public_key_refuses_the_same(what: str, change) -> None:
+    key, now = signing.new_signing_key(), int(time.time())
+    headers, body = change(signed(key, at=now))
+    with pytest.raises(signing.SignatureRefused):
+        signing.verify([signing.public_key_of(key)], headers, body, now=now)
+
+
+def test_a_public_key_does_not_verify_as_if_it_were_a_shared_secret() -> None:
+    # An old trap: who treats the public key as an HMAC secret lets everybody sign.
+    public, now = signing.public_key_of(signing.new_signing_key()), int(time.time())
+    forged = Webhook(public.removeprefix("whpk_")).sign("evt_1", dt.datetime.fromtimestamp(now, dt.UTC), BODY.decode())
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(now), "webhook-signature": forged}
+    with pytest.raises(signing.SignatureRefused):
+        signing.verify([public], headers, BODY, now=now)
+
+
+@pytest.mark.parametrize("broken", ["whsk_", "whsk_***", "whsk_" + base64.b64encode(b"x" * 32).decode(), "whsec_AAAA"])
+def test_a_broken_private_key_is_refused_without_repeating_it(broken: str) -> None:
+    with pytest.raises(InvalidInput, match=r"webhook private key: found .*expected whsk_"):
+        signing.public_key_of(broken)
