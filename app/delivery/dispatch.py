@@ -92,7 +92,8 @@ class Dispatcher:
     def __init__(self, channels: Mapping[str, Channel[Any]], options: Options | None = None) -> None:
         self._channels = channels
         self._options = options or Options()
-        self._in_flight: dict[uuid.UUID, Claimed] = {}
+        # By token too: who slept past its own lease may claim a row again while its first request is still open.
+        self._in_flight: dict[tuple[uuid.UUID, uuid.UUID], Claimed] = {}
         self._finished: list[Finished] = []
         self._unsent: list[Claimed] = []
         self._resting: dict[str, float] = {}
@@ -183,7 +184,7 @@ class Dispatcher:
         for municipality_code in turn.recorded.turned_away_in:
             bell.ring(bell.ANNOUNCE, municipality_code)
         for row in turn.claimed:
-            self._in_flight[row.id] = row
+            self._in_flight[row.id, row.token] = row
             task = self._loop.create_task(self._send(row))
             self._sends.add(task)
             task.add_done_callback(self._sends.discard)
@@ -213,7 +214,7 @@ class Dispatcher:
                 if result.outcome is Outcome.THROTTLED and row.endpoint_id is None:
                     self._resting[row.queue] = time.monotonic() + (result.retry_after_seconds or 0.0)
         finally:
-            del self._in_flight[row.id]
+            del self._in_flight[row.id, row.token]
             if len(self._finished) >= self._wake_at:
                 self._ended.set()
 

@@ -62,6 +62,7 @@ class Plan:
     rate: float = 10.0
     rest_seconds: float = 180.0
     keep: Path | None = None
+    report: Path | None = None
 
 
 class Play:
@@ -394,12 +395,12 @@ def judge(plan: Plan, verdict: checker.Verdict) -> int:
         **verdict.figures,
     }
     print(json.dumps(result), flush=True)
-    if plan.keep is not None:
-        (plan.keep / "verdict.json").write_text(json.dumps(result))
+    if plan.report is not None:
+        plan.report.write_text(json.dumps(result) + "\n")
     return 1 if verdict.violations or short else 0
 
 
-def asked(arguments: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
+def asked(arguments: Sequence[str] | None = None) -> Plan:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--kills", type=int, default=200)
@@ -416,20 +417,18 @@ def asked(arguments: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
     parser.add_argument("--keep", type=Path, help="keep logs and evidence in this folder (it is emptied first)")
     parser.add_argument("--json", type=Path, help="write the last line here as well")
     given = parser.parse_args(arguments)
-    plan = Plan(
+    return Plan(
         minutes=given.minutes, kills=given.kills, withdrawals=given.withdrawals, seed=given.seed, broken=given.broken,
         real=not given.without_matching, families=given.families, senders=given.senders, lease_seconds=given.lease,
         slow_seconds=given.slow, rate=given.rate, rest_seconds=given.rest, keep=given.keep,
+        report=given.json,
     )  # fmt: skip
-    return plan, given.json
 
 
 def main() -> int:
-    plan, _ = asked()
-    if plan.keep is not None:
-        return judge(plan, perform(plan, plan.keep))
+    plan = asked()
     with tempfile.TemporaryDirectory(prefix="todoke-chaos-") as folder:
-        return judge(plan, perform(plan, Path(folder) / "run"))
+        return judge(plan, perform(plan, plan.keep or Path(folder) / "run"))
 
 
 if __name__ == "__main__":

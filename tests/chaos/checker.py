@@ -200,13 +200,14 @@ def requested_after_answer(case: Case) -> Iterator[Violation]:
 
 
 def _answered_before(case: Case, answers: Mapping[str, Sequence[float]], decision: Decision, at: float) -> bool:
-    """Say whether a family had its answer about a gate that lets this decision not pass (any more)."""
-    given = answers.get(decision.household or "", ())
+    """Say whether a family had its answer about a gate that has let this decision not pass ever since."""
+    household = decision.household or ""
+    given = answers.get(household, ())
     place = bisect.bisect_left(given, at)
     if not place:
         return False
-    gate = case.gate_at(decision.household or "", given[place - 1])
-    return gate is not None and why_forbidden(decision, gate) is not None
+    gates = case.gates_between(household, given[place - 1], at)
+    return bool(gates) and all(why_forbidden(decision, gate) is not None for gate in gates)
 
 
 def two_ids(case: Case) -> Iterator[Violation]:

@@ -66,7 +66,7 @@ def _held() -> set[Any]:
     own = dispatch._own
     if own is None:
         return set()
-    return set(own._in_flight) | {one.claimed.id for one in own._finished} | {row.id for row in own._unsent}
+    return {row.id for row in own._in_flight.values()} | {one.claimed.id for one in own._finished} | {row.id for row in own._unsent}
 
 
 _claim, _record_and_claim = claim.claim, dispatch._record_and_claim

@@ -100,7 +100,7 @@ def test_a_claimed_row_that_is_not_on_the_wire_in_time_is_given_back(world):
     dispatcher = world.dispatcher()
     (claimed,) = claim_some()
     stale = dataclasses.replace(claimed, claimed_at=claimed.claimed_at - 2.0)
-    dispatcher._in_flight[stale.id] = stale
+    dispatcher._in_flight[stale.id, stale.token] = stale
     dispatcher._call(dispatcher._send(stale))
     wait_for(lambda: world.delivery(delivery_id).state == "scheduled")
     assert world.outside.partner_app.counts.started == 0
