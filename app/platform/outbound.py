@@ -372,7 +372,6 @@ def _resolved(host: str, address: str, port: int) -> ResolveResult:
 def guarded_session(
     guard: EndpointGuard,
     *,
-    total_seconds: float,
     connect_seconds: float,
     connections: int,
     user_agent: str,
@@ -381,7 +380,8 @@ def guarded_session(
     """Make the HTTP session for calls to addresses that somebody else chose (inside a running event loop).
 
     It ignores proxy settings of the environment, keeps no cookies, and never unpacks a compressed response, so that a
-    small answer cannot become a large one. Redirects are refused per request (`allow_redirects=False`).
+    small answer cannot become a large one. Redirects are refused per request (`allow_redirects=False`), and the total
+    deadline is the caller's, over everything it does with an answer.
     """
     connector = _GuardedConnector(
         resolver or GuardedResolver(guard),
@@ -393,7 +393,7 @@ def guarded_session(
     )
     return aiohttp.ClientSession(
         connector=connector,
-        timeout=aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
         headers={"user-agent": user_agent, "accept": "*/*", "accept-encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

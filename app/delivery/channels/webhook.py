@@ -108,7 +108,6 @@ class WebhookChannel:
         if self._session is None:
             self._session = guarded_session(
                 self._guard,
-                total_seconds=self._total_seconds,
                 connect_seconds=self._connect_seconds,
                 connections=self._connections,
                 user_agent=USER_AGENT,
@@ -159,6 +158,8 @@ async def _beginning_of(response: aiohttp.ClientResponse) -> bytes:
     parts: list[bytes] = []
     missing = EXCERPT_LIMIT
     try:
+        if response.content.is_eof():  # what most receivers say comes together with the status line
+            return response.content.read_nowait(EXCERPT_LIMIT)
         async with asyncio.timeout(_EXCERPT_SECONDS):
             while missing > 0 and (part := await response.content.read(missing)):
                 parts.append(part)

@@ -227,7 +227,6 @@ async def get(guard: EndpointGuard, names: FakeNames, *urls: str) -> list[int | 
     """Return for each URL the status, or the reason why it was refused."""
     session = guarded_session(
         guard,
-        total_seconds=3,
         connect_seconds=1,
         connections=5,
         user_agent="test",
@@ -286,7 +285,7 @@ def test_a_resolver_that_lies_is_caught_at_the_socket(receiver: Receiver) -> Non
     async def call() -> str:
         guard = EndpointGuard()
         session = guarded_session(
-            guard, total_seconds=3, connect_seconds=1, connections=5, user_agent="test", resolver=Careless(guard)
+            guard, connect_seconds=1, connections=5, user_agent="test", resolver=Careless(guard)
         )
         async with session:
             with pytest.raises(aiohttp.ClientConnectorError) as refused:
@@ -339,7 +338,6 @@ def test_the_certificate_is_checked_against_the_name_and_not_the_address(tmp_pat
         names = FakeNames(["127.0.0.1"], ["127.0.0.1"])
         session = guarded_session(
             guard,
-            total_seconds=3,
             connect_seconds=1,
             connections=5,
             user_agent="test",
