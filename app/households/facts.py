@@ -74,13 +74,36 @@ def only_consented(document: Document, categories: Collection[str], known: FactC
         known: the catalogue that says which category a fact belongs to; an unlisted key counts as basic.
     """
 
-    def may_see(fact_path: str) -> bool:
-        fact = known.get(fact_path)
-        return (fact.consent if fact else "basic") in categories
+    return without(document, hidden_facts(categories, known))
 
-    return document_from({key: value for key, value in facts_of(document).items() if may_see(key[1])}) | {
-        key: document[key] for key in ("id",) if key in document
-    }
+
+def hidden_facts(categories: Collection[str], known: FactCatalogue) -> frozenset[str]:
+    """Return the paths of the facts that no given consent opens."""
+    return frozenset(fact.path for fact in known if fact.consent not in categories)
+
+
+def without(document: Mapping[str, Any], hidden: Collection[str]) -> Document:
+    """Return the document without the facts of these paths; parts that stay whole are shared with the original."""
+    left = {key: value for key, value in document.items() if key not in hidden and key != "note"}
+    if not hidden:
+        return left
+    if left.get("facts"):
+        left["facts"] = _facts_without(_HOUSEHOLD, left["facts"], hidden)
+    for plural, kind in PEOPLE.items():
+        if left.get(plural):
+            left[plural] = [_person_without(kind, person, hidden) for person in left[plural]]
+    return left
+
+
+def _person_without(kind: str, person: Mapping[str, Any], hidden: Collection[str]) -> Document:
+    left = {key: value for key, value in person.items() if f"{kind}.{key}" not in hidden}
+    if left.get("facts"):
+        left["facts"] = _facts_without(kind, left["facts"], hidden)
+    return left
+
+
+def _facts_without(owner: str, facts: Mapping[str, Any], hidden: Collection[str]) -> Document:
+    return {name: value for name, value in facts.items() if f"{owner}.{name}" not in hidden}
 
 
 def differences(before: Mapping[FactKey, Any], after: Mapping[FactKey, Any]) -> Iterable[tuple[FactKey, Any]]:

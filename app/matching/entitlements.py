@@ -1,20 +1,24 @@
-"""Storing rights as entitlements: only what differs is written, so that equal evaluations leave equal rows."""
+"""Storing rights as entitlements: only what differs is written, so that equal evaluations leave equal rows.
+
+The evaluated rights are copied into a temporary table and compared with the stored rows where these are: three
+statements for however many households, and no row travels twice.
+"""
 
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, insert, update
-from sqlmodel import Session, col, select
+import orjson
+from sqlalchemy import text
+from sqlmodel import Session
 
-from app.matching.evaluation import Right
-from app.matching.tables import Entitlement
-from app.platform.change_queue import rights_changed
+from app.matching.evaluation import ELIGIBLE, Right
+from app.platform.change_queue import NOTICES, many_rights_changed
 from app.platform.clock import now
 from app.platform.identifiers import new_id
 
-_COMPARED = (
+COMPARED: Final = (
     "programme_version",
     "verdict",
     "valid_until",
@@ -22,7 +26,50 @@ _COMPARED = (
     "review_on",
     "answer",
 )
-_HOUSEHOLDS_AT_ONCE = 2_000
+"""What makes a stored row another one than the evaluated right."""
+
+_COLUMNS: Final = (
+    "id", "household_id", "programme_key", "programme_version", "subject", "verdict", "valid_from", "valid_until",
+    "announce_on", "deadline_on", "review_on", "answer",
+)  # fmt: skip
+_MANY = 200
+"""From so many rows on, the planner is told how many there are."""
+
+_TABLE = """
+    CREATE TEMPORARY TABLE IF NOT EXISTS evaluated_rights (
+        id uuid, household_id uuid, programme_key text, programme_version date, subject text, verdict text,
+        valid_from date, valid_until date, announce_on date, deadline_on date, review_on date, answer jsonb,
+        rights_from date[]
+    ) ON COMMIT DELETE ROWS
+"""
+# A right is found by its beginning; the open question of a programme and subject has no beginning of its own.
+_SAME = (
+    "r.household_id = e.household_id AND r.programme_key = e.programme_key AND r.subject = e.subject AND"
+    f" (r.verdict = '{ELIGIBLE}' AND e.verdict = '{ELIGIBLE}' AND r.valid_from = e.valid_from"
+    f"  OR r.verdict <> '{ELIGIBLE}' AND e.verdict <> '{ELIGIBLE}')"
+)
+_DELETE = (
+    "DELETE FROM entitlements e WHERE {scope}"
+    f" AND NOT EXISTS (SELECT FROM evaluated_rights r WHERE {_SAME}) RETURNING e.household_id"
+)
+# Where another answer would decide now, an open question has to be looked at anew. And where a right begins on the
+# day on which the question used to, the question moves to its own first day: no two rows begin on one day.
+_UPDATE = (
+    "UPDATE entitlements e SET evaluated_at = :now,"
+    f" {', '.join(f'{name} = r.{name}' for name in COMPARED)},"
+    f" announced_at = CASE WHEN e.verdict = '{ELIGIBLE}' OR e.answer = r.answer THEN e.announced_at END,"
+    f" announce_on = CASE WHEN e.verdict = '{ELIGIBLE}' OR e.answer = r.answer THEN e.announce_on"
+    " ELSE r.announce_on END,"
+    " valid_from = CASE WHEN e.valid_from = ANY(r.rights_from) THEN r.valid_from ELSE e.valid_from END"
+    f" FROM evaluated_rights r WHERE {{scope}} AND {_SAME} AND (e.valid_from = ANY(r.rights_from)"
+    f" OR ({', '.join(f'e.{name}' for name in COMPARED)}) IS DISTINCT FROM"
+    f" ({', '.join(f'r.{name}' for name in COMPARED)})) RETURNING e.household_id"
+)
+_INSERT = (
+    f"INSERT INTO entitlements (municipality_code, evaluated_at, {', '.join(_COLUMNS)})"
+    f" SELECT :code, :now, {', '.join(_COLUMNS)} FROM evaluated_rights r"
+)
+_IF_NEW = f" WHERE NOT EXISTS (SELECT FROM entitlements e WHERE {{scope}} AND {_SAME})"
 
 
 @dataclass(slots=True)
@@ -34,12 +81,27 @@ class Differences:
     removed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """What could not be evaluated, so that its stored rows stay as they are."""
+
+    programmes: Collection[str] = ()
+    pairs: Collection[tuple[uuid.UUID, str]] = ()
+    """(household, programme)."""
+
+
+NOTHING: Final = LeftAlone()
+
+
 def store(
     session: Session,
     municipality_code: str,
     household_ids: Collection[uuid.UUID],
     rights: Iterable[Right],
     programmes: Collection[str] | None = None,
+    *,
+    left_alone: LeftAlone = NOTHING,
+    readers: Collection[str] = (NOTICES,),
 ) -> Differences:
     """Make the stored entitlements of the households equal to the evaluated rights.
 
@@ -49,95 +111,105 @@ def store(
         session: in the municipality's context.
         municipality_code: of the households.
         household_ids: everybody who was looked at; who has no right in `rights` has none.
-        rights: as evaluated.
+        rights: as evaluated, of these households and programmes.
         programmes: only rows of these were looked at; None = all.
+        left_alone: rows that stay as they are, evaluated or not.
+        readers: who is told, through the change queue, whose rows were changed or removed.
     """
-    wanted = _Wanted(rights)
+    copied = _copy(session, rights)
+    scope, values = _scope(household_ids, programmes, left_alone)
+    values |= {"now": now(), "code": municipality_code}
     found = Differences()
-    ids = list(household_ids)
-    for start in range(0, len(ids), _HOUSEHOLDS_AT_ONCE):
-        _store_some(session, municipality_code, ids[start : start + _HOUSEHOLDS_AT_ONCE], wanted, programmes, found)
-    new = wanted.rest()
-    if new:
-        session.execute(insert(Entitlement), [_row(right, municipality_code) for right in new])
-    found.added = len(new)
+    if session.execute(text(f"SELECT EXISTS (SELECT FROM entitlements e WHERE {scope})"), values).scalar_one():
+        removed = session.execute(text(_DELETE.format(scope=scope)), values).scalars().all()
+        changed = session.execute(text(_UPDATE.format(scope=scope)), values).scalars().all() if copied else []
+        many_rights_changed(session, {*removed, *changed}, municipality_code, readers)
+        found.removed, found.changed = len(removed), len(changed)
+        insert = _INSERT + _IF_NEW.format(scope=scope)
+    else:
+        insert = _INSERT
+    if copied:
+        found.added = session.execute(text(insert), values).rowcount  # type: ignore[attr-defined]
     return found
 
 
-def _store_some(
-    session: Session,
-    municipality_code: str,
-    ids: list[uuid.UUID],
-    wanted: "_Wanted",
-    programmes: Collection[str] | None,
-    found: Differences,
-) -> None:
-    """Compare the stored rows of some households; what is left in `wanted` afterwards is new."""
-    statement = select(Entitlement).where(col(Entitlement.household_id).in_(ids))
+def _scope(
+    household_ids: Collection[uuid.UUID], programmes: Collection[str] | None, left_alone: LeftAlone
+) -> tuple[str, dict[str, Any]]:
+    """Return the condition for the stored rows `e` that are compared, and its values."""
+    conditions, values = ["e.household_id = ANY(:ids)"], {"ids": list(household_ids)}
     if programmes is not None:
-        statement = statement.where(col(Entitlement.programme_key).in_(programmes))
-    gone, changes = [], []
-    touched: set[uuid.UUID] = set()
-    for row in session.exec(statement):
-        right = wanted.take(row)
-        if right is None:
-            gone.append(row.id)
-        elif any(getattr(row, name) != getattr(right, name) for name in _COMPARED):
-            changes.append(_changed(row, right))
-        else:
-            continue
-        touched.add(row.household_id)
-    session.expunge_all()
-    for household_id in sorted(touched):
-        rights_changed(session, household_id, municipality_code)
-    if gone:
-        session.execute(delete(Entitlement).where(col(Entitlement.id).in_(gone)))
-    if changes:
-        session.execute(update(Entitlement), changes)
-    found.changed += len(changes)
-    found.removed += len(gone)
+        conditions.append("e.programme_key = ANY(:programmes)")
+        values["programmes"] = list(programmes)  # type: ignore[assignment]
+    if left_alone.programmes:
+        conditions.append("e.programme_key <> ALL(:broken)")
+        values["broken"] = list(left_alone.programmes)  # type: ignore[assignment]
+    if left_alone.pairs:
+        conditions.append("e.household_id || ' ' || e.programme_key <> ALL(:pairs)")
+        values["pairs"] = [f"{household_id} {key}" for household_id, key in left_alone.pairs]  # type: ignore[misc]
+    return " AND ".join(conditions), values
 
 
-def _changed(row: Entitlement, right: Right) -> dict[str, Any]:
-    changed = {"id": row.id, "evaluated_at": now(), **{name: getattr(right, name) for name in _COMPARED}}
-    if row.verdict == "undetermined" and row.answer != right.answer:
-        # Another answer would decide now: it has to be looked at anew.
-        changed |= {"announced_at": None, "announce_on": right.announce_on}
-    return changed
+def _copy(session: Session, rights: Iterable[Right]) -> int:
+    """Copy rights into the temporary table; one right for each beginning, one open question for each subject."""
+    connection = session.connection()
+    connection.exec_driver_sql(_TABLE)
+    connection.exec_driver_sql("DELETE FROM evaluated_rights")
+    wanted = {_key(right): right for right in rights}
+    if not wanted:
+        return 0
+    beginnings = _beginnings_beside_questions(wanted.values())
+    with connection.connection.cursor() as cursor:
+        copying = f"COPY evaluated_rights ({', '.join(_COLUMNS)}, rights_from) FROM STDIN"
+        with cursor.copy(copying) as copy:  # type: ignore[attr-defined]
+            copy.write("".join(_line(right, beginnings.get(_subject(right))) for right in wanted.values()))
+    if len(wanted) >= _MANY:
+        connection.exec_driver_sql("ANALYZE evaluated_rights")
+    return len(wanted)
 
 
-def _row(right: Right, municipality_code: str) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "household_id": right.household_id,
-        "municipality_code": municipality_code,
-        "programme_key": right.programme_key,
-        "subject": right.subject,
-        "valid_from": right.valid_from,
-        "announce_on": right.announce_on,
-        "evaluated_at": now(),
-        **{name: getattr(right, name) for name in _COMPARED},
-    }
+def _key(right: Right) -> tuple[Any, ...]:
+    return (*_subject(right), right.valid_from if right.verdict == ELIGIBLE else None)
 
 
-class _Wanted:
-    """The rights that should be stored, found by the row that holds them already.
+def _subject(right: Right) -> tuple[uuid.UUID, str, str]:
+    return right.household_id, right.programme_key, right.subject
 
-    A right is found by its beginning; the open question of a programme and subject has no beginning of its own.
-    """
 
-    def __init__(self, rights: Iterable[Right]) -> None:
-        self._rights = {self._key(right): right for right in rights}
+def _beginnings_beside_questions(rights: Collection[Right]) -> dict[tuple[uuid.UUID, str, str], str]:
+    """Return the first days of the rights of every subject that also has an open question, as the database reads it."""
+    asked = {_subject(right) for right in rights if right.verdict != ELIGIBLE}
+    beginnings: dict[tuple[uuid.UUID, str, str], list[str]] = {}
+    for right in rights:
+        if right.verdict == ELIGIBLE and _subject(right) in asked:
+            beginnings.setdefault(_subject(right), []).append(right.valid_from.isoformat())
+    return {subject: f"{{{','.join(days)}}}" for subject, days in beginnings.items()}
 
-    @staticmethod
-    def _key(right: Right | Entitlement) -> tuple[Any, ...]:
-        beginning = right.valid_from if right.verdict == "eligible" else None
-        return right.household_id, right.programme_key, right.subject, beginning
 
-    def take(self, row: Entitlement) -> Right | None:
-        """Return and forget the right that a stored row holds; None when there is none any more."""
-        return self._rights.pop(self._key(row), None)
+_NULL = "\\N"
 
-    def rest(self) -> list[Right]:
-        """Return the rights that no stored row holds."""
-        return list(self._rights.values())
+
+def _line(right: Right, beginnings: str | None) -> str:
+    """Return a right as COPY reads it."""
+    values = (
+        str(new_id()),
+        str(right.household_id),
+        _escaped(right.programme_key),
+        right.programme_version.isoformat(),
+        _escaped(right.subject),
+        right.verdict,
+        right.valid_from.isoformat(),
+        _NULL if right.valid_until is None else right.valid_until.isoformat(),
+        right.announce_on.isoformat(),
+        _NULL if right.deadline_on is None else right.deadline_on.isoformat(),
+        _NULL if right.review_on is None else right.review_on.isoformat(),
+        _escaped(orjson.dumps(right.answer).decode()),
+        _NULL if right.verdict == ELIGIBLE or beginnings is None else beginnings,
+    )
+    return "\t".join(values) + "\n"
+
+
+def _escaped(value: str) -> str:
+    if "\\" in value or "\t" in value or "\n" in value or "\r" in value:
+        return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return value

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calendar.day_numbers import date_of, number_of
+from app.matching.faults import FAULTS, Fault
 from app.matching.snapshot import Snapshot
 from app.platform.rendering import phrases
 from app.registry.loading import Registry
 from app.rules.answer_table import Asked, answer_table
 from app.rules.answers import Answer, horizon, iso
 from app.rules.columns import UNKNOWN, YES
+from app.rules.dependencies import circles
 from app.rules.evaluate import Rulebook
 from app.rules.inquiry import entitlements
 from app.rules.phrases import Phrases
@@ -31,22 +33,40 @@ ELIGIBLE = "eligible"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A published registry, compiled once."""
+    """A published registry, compiled once. What does not compile is `broken` and stands in the way of nothing else."""
 
     registry: Registry
     rulebook: Rulebook
     phrases: Phrases
+    broken: Mapping[str, Fault]
 
     @classmethod
     def of(cls, registry: Registry) -> "Engine":
-        """Compile a registry.
+        """Compile a registry; a programme that does not compile is left out and named in `broken`."""
+        broken: dict[str, Fault] = {}
+        try:
+            rulebook = registry.rulebook
+        except FAULTS:
+            broken = _broken_in(registry)
+            sound = [version for version in registry.versions if version.key not in broken]
+            rulebook = Rulebook.compile(sound, registry.facts, registry.parameters, registry.replacements)
+        words = Phrases(
+            LANGUAGE, phrases(f"phrases/{LANGUAGE}"), registry.facts, registry.parameters, registry.names
+        )
+        return cls(registry, rulebook, words, broken)
 
-        Raises:
-            DocumentError: a rule does not compile; the text names its path.
-        """
-        rulebook = registry.rulebook
-        words = phrases(f"phrases/{LANGUAGE}")
-        return cls(registry, rulebook, Phrases(LANGUAGE, words, registry.facts, registry.parameters, registry.names))
+
+def _broken_in(registry: Registry) -> dict[str, Fault]:
+    """Return the programmes that do not compile on their own, and those that wait for each other in a circle."""
+    broken = {
+        key: Fault("Circle", " → ".join(circle)) for key, circle in circles(iter(registry.versions)).items()
+    }
+    for key, versions in registry.programmes.items():
+        try:
+            Rulebook.compile(versions, registry.facts, registry.parameters, registry.replacements)
+        except FAULTS as error:
+            broken.setdefault(key, Fault.of_rule(error))
+    return broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,30 @@ class Right:
     answer: dict[str, Any]
 
 
+def programmes_told(
+    engine: Engine, municipality_code: str, programmes: Collection[str] | None, but_not: Collection[str] = ()
+) -> list[str]:
+    """Return the programmes to evaluate for families in a municipality, in the order of the registry.
+
+    Programmes that do not cover it, or are replaced there, are left out, and so are those that notify nobody
+    (`Programme.notifies`): nobody is asked a question for them either.
+
+    Args:
+        engine: the compiled registry.
+        municipality_code: where the families live.
+        programmes: only these (`CODE/id`); None = all.
+        but_not: those in quarantine.
+    """
+    skipped = {*but_not, *engine.broken}
+    told = engine.registry.told_in(municipality_code)
+    return [key for key in told if key not in skipped and (programmes is None or key in programmes)]
+
+
+def population_of(engine: Engine, snapshot: Snapshot) -> Population:
+    """Return the households of a snapshot as columns."""
+    return Population.from_documents(snapshot.documents, engine.registry.facts)
+
+
 def rights_of(
     engine: Engine,
     snapshot: Snapshot,
@@ -73,21 +117,25 @@ def rights_of(
     today: dt.date,
     programmes: Collection[str] | None = None,
 ) -> list[Right]:
-    """Evaluate a snapshot and return every right that runs or is still to come, and every open question of today.
+    """Evaluate a snapshot for the programmes told in its municipality, as `rights_in` does."""
+    wanted = programmes_told(engine, municipality_code, programmes)
+    return rights_in(engine, snapshot, population_of(engine, snapshot), today, wanted)
+
+
+def rights_in(
+    engine: Engine, snapshot: Snapshot, population: Population, today: dt.date, wanted: Collection[str]
+) -> list[Right]:
+    """Evaluate a population and return every right that runs or is still to come, and every open question of today.
 
     Args:
         engine: the compiled registry.
         snapshot: households of one municipality.
-        municipality_code: theirs; programmes that do not cover it, or are replaced there, are left out, and so are
-            those that notify nobody (`Programme.notifies`): nobody is asked a question for them either.
+        population: the same as columns.
         today: the day asked.
-        programmes: only these (`CODE/id`); None = all that cover the municipality.
+        wanted: the programmes, as `programmes_told` names them.
     """
-    told = engine.registry.told_in(municipality_code)
-    wanted = [key for key in told if programmes is None or key in programmes]
     if not wanted or not snapshot.ids:
         return []
-    population = Population.from_documents(snapshot.documents, engine.registry.facts)
     first = min(engine.rulebook.versions[key][0].first for key in wanted)
     periods = entitlements(engine.rulebook, population, today, wanted, since=date_of(first))
     found = [one for key in wanted for one in _rights_of_programme(engine, snapshot, population, periods[key], today)]

@@ -1,37 +1,57 @@
 """Draining the change queue: what changed is evaluated, and nobody else.
 
-One transaction for each municipality: take its changes, evaluate, store, note the run, commit. A worker that dies
-leaves the changes where they were. Two workers never take the same municipality at once.
+Changed households are evaluated together, one transaction for up to two thousand of one municipality: take the
+changes, evaluate, store, note the run, commit. A publication becomes a sweep (`sweeps`), which goes on in chunks of one
+municipality between the changed households. A worker that dies leaves the changes and the cursor where they were. Two
+workers never match in the same municipality at once.
 """
 
 import datetime as dt
+import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.matching.entitlements import store
-from app.matching.evaluation import Engine, rights_of
-from app.matching.snapshot import read_snapshot
+from app.matching import quarantine, sweeps
+from app.matching.entitlements import Differences, LeftAlone, store
+from app.matching.evaluating import EVERY_PROGRAMME, evaluate
+from app.matching.evaluation import Engine
+from app.matching.snapshot import Snapshot, read_chunk, read_snapshot
 from app.matching.tables import EvaluationRun
 from app.platform import bell, clock
-from app.platform.change_queue import household_changed
+from app.platform.change_queue import NOTICES, household_changed
 from app.platform.database import Context, enter, worker_session
 from app.registry.versions import published_now
-from app.rules.municipality_code import covers
 
 HOUSEHOLDS_AT_ONCE = 2_000
+CHUNK = 2_000
+"""Households of a sweep in one transaction; a worker that dies loses the work on so many."""
+WINDOW_SECONDS = 10.0
+"""How long one call goes on with sweeps before it makes room for other work and rings for another call."""
 _engines: dict[str, Engine] = {}
 
 
-def drain() -> list[EvaluationRun]:
-    """Evaluate everything that the change queue names; ring for the announcement of each municipality that changed."""
-    runs = _drain_programmes()
-    for code in _municipalities_with_changes():
-        while (run := _drain_households(code)) is not None:
-            runs.append(run)
-            bell.ring(bell.ANNOUNCE, code)
+def drain(window_seconds: float = WINDOW_SECONDS) -> list[EvaluationRun]:
+    """Evaluate what the change queue names; ring for the announcement of each municipality that changed.
+
+    Changed households come first, whatever a sweep still has to do. Where sweeps do not end within the window, another
+    call is rung for, which goes on where this one stopped.
+
+    Args:
+        window_seconds: how long to go on with sweeps.
+    """
+    give_up_at = time.monotonic() + window_seconds
+    runs = _drain_changed_households()
+    _begin_sweep()
+    while (swept := _sweep_chunk()) is not None:
+        runs += swept
+        if time.monotonic() >= give_up_at:
+            bell.ring(bell.MATCH)
+            break
+        runs += _drain_changed_households()
+    _settle_sweeps()
     return runs
 
 
@@ -72,6 +92,15 @@ def municipalities_with_households() -> list[str]:
         return list(session.execute(text("SELECT DISTINCT municipality_code FROM households ORDER BY 1")).scalars())
 
 
+def _drain_changed_households() -> list[EvaluationRun]:
+    runs = []
+    for code in _municipalities_with_changes():
+        while (run := _drain_households(code)) is not None:
+            runs.append(run)
+            bell.ring(bell.ANNOUNCE, code)
+    return runs
+
+
 def _municipalities_with_changes() -> list[str]:
     with worker_session() as session:
         rows = session.execute(
@@ -100,63 +129,89 @@ def _drain_households(municipality_code: str) -> EvaluationRun | None:
         )
         if not ids:
             return None
-        run = _evaluate(session, municipality_code, "changed", household_ids=ids)
+        evaluator = engine(session)
+        if sweeps.waits_to_begin(session):
+            # The households would be evaluated by what was published before its sweep says that nothing may be told.
+            session.rollback()
+            _begin_sweep()
+            return _drain_households(municipality_code)
+        snapshot = read_snapshot(session, evaluator.registry.facts, ids)
+        # A running sweep will find nothing to change here any more, so the look that it owes is queued now.
+        readers = [NOTICES, *map(sweeps.reader_of, sweeps.running(session))]
+        run, _ = _evaluate(session, municipality_code, "changed", snapshot, None, readers)
         session.commit()
         return run
 
 
-def _drain_programmes() -> list[EvaluationRun]:
-    """Evaluate published or changed programmes for their whole area, all of them in one pass over each municipality."""
+def _begin_sweep() -> None:
     with worker_session() as session:
-        rows = session.execute(
-            text("DELETE FROM changes WHERE household_id IS NULL RETURNING programme_key, municipality_code")
-        ).all()
-        if not rows:
-            return []
-        changed = {(key, area) for key, area in rows if key is not None}
-        areas = changed | _leaning_on(session, {key for key, _ in changed})
-        runs = []
-        for code in municipalities_with_households():
-            keys = {key for key, area in areas if covers(area, code)}
-            if keys:
-                enter(session, Context(municipality=code))
-                lock_municipality(session, code)
-                runs.append(_evaluate(session, code, "published", programmes=keys))
+        began = sweeps.begin(session) is not None
         session.commit()
-    for run in runs:
-        bell.ring(bell.ANNOUNCE, run.municipality_code)
+    if began:
+        bell.ring(bell.MATCH)  # for another worker to join
+
+
+def _settle_sweeps() -> None:
+    with worker_session() as session:
+        released = sweeps.settle(session)
+        session.commit()
+    for code in released:
+        bell.ring(bell.ANNOUNCE, code)
+
+
+def _sweep_chunk() -> list[EvaluationRun] | None:
+    """Evaluate the next chunk of a sweep, if anybody is left in it; None when there is nothing to do for this worker."""
+    busy: list[str] = []
+    with worker_session() as session:
+        while (place := sweeps.next_place(session, busy)) is not None:
+            code = place.shard.municipality_code
+            enter(session, Context(municipality=code))
+            if _try_lock(session, code):
+                break
+            session.rollback()
+            enter(session, Context())
+            busy.append(code)
+        if place is None:
+            return None
+        evaluator = engine(session)
+        after = place.shard.last_household_id
+        snapshot = read_chunk(session, evaluator.registry.facts, code, after, CHUNK if place.programme_keys else 0)
+        reader = sweeps.reader_of(place.shard.sweep_id)
+        runs, written = [], Differences()
+        if snapshot.asked_for:
+            run, written = _evaluate(session, code, "published", snapshot, place.programme_keys, [reader])
+            runs.append(run)
+        last = max(snapshot.asked_for) if len(snapshot.asked_for) == CHUNK else None
+        sweeps.move_on(session, place, last, len(snapshot.asked_for), written)
+        session.commit()
+    _settle_sweeps()
     return runs
-
-
-def _leaning_on(session: Session, changed: Collection[str]) -> set[tuple[str, str]]:
-    """Return the programmes whose answers change with others, and where: a variant with its original, and back.
-
-    A local variant follows its original; the original is nobody's any more where a variant takes its place.
-    """
-    found: set[tuple[str, str]] = set()
-    for key, versions in engine(session).registry.programmes.items():
-        original, area = versions[-1].based_on, versions[-1].municipality
-        if original is not None and (original in changed or key in changed):
-            found |= {(key, area), (original, area)}
-    return found
 
 
 def _evaluate(
     session: Session,
     municipality_code: str,
     reason: str,
-    *,
-    household_ids: Collection[uuid.UUID] | None = None,
-    programmes: Collection[str] | None = None,
-) -> EvaluationRun:
+    snapshot: Snapshot,
+    programmes: Sequence[str] | None,
+    readers: Collection[str],
+) -> tuple[EvaluationRun, Differences]:
+    """Evaluate a snapshot, store what differs and note the run, in the caller's transaction."""
     started_at: dt.datetime = clock.real_now()
-    evaluator = engine(session)
-    snapshot = read_snapshot(session, evaluator.registry.facts, household_ids)
-    rights = rights_of(evaluator, snapshot, municipality_code, clock.today(), programmes)
-    written = store(session, municipality_code, snapshot.asked_for, rights, programmes)
+    evaluator, fingerprint = engine(session), published_now(session).fingerprint
+    quarantine.put_in(session, evaluator.broken, fingerprint)
+    skipped = quarantine.quarantined_keys(session)
+    found = evaluate(evaluator, snapshot, municipality_code, clock.today(), programmes, skipped)
+    unreadable = {household_id for household_id, key in found.set_aside if key == EVERY_PROGRAMME}
+    looked_at = snapshot.asked_for - unreadable
+    left_alone = LeftAlone({*skipped, *found.broken}, list(found.set_aside))
+    written = store(
+        session, municipality_code, looked_at, found.rights, programmes, left_alone=left_alone, readers=readers
+    )
+    quarantine.record(session, found, snapshot.asked_for, programmes, fingerprint)
     run = EvaluationRun(
         municipality_code=municipality_code,
-        programme_key=next(iter(programmes)) if programmes and len(programmes) == 1 else None,
+        programme_key=programmes[0] if programmes and len(programmes) == 1 else None,
         reason=reason,
         households=len(snapshot.ids),
         entitlements_added=written.added,
@@ -167,7 +222,7 @@ def _evaluate(
     )
     session.add(run)
     session.flush()
-    return run
+    return run, written
 
 
 def lock_municipality(session: Session, municipality_code: str) -> None:

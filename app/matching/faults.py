@@ -1,0 +1,34 @@
+"""What went wrong while rules were compiled or evaluated, told without a value of anybody's household."""
+
+import traceback
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final
+
+from app.rules.documents import DocumentError
+
+FAULTS: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What broken rules and documents raise. A time limit, a full memory or a lost database is nobody's fault here."""
+_MOST_CHARACTERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The class of an error and where it came from."""
+
+    error_class: str
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Fault":
+        """Describe an error by its place in the program; its own words may carry a value of the household."""
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}" if frames else "unknown"
+        return cls(type(error).__name__, place)
+
+    @classmethod
+    def of_rule(cls, error: BaseException) -> "Fault":
+        """Describe an error of compiling, where no household is near: in its own words, if it is about a document."""
+        if isinstance(error, DocumentError):
+            return cls(type(error).__name__, str(error)[:_MOST_CHARACTERS])
+        return cls.of(error)
