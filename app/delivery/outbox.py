@@ -22,6 +22,8 @@ from app.platform.identifiers import new_id
 from app.platform.sealing import seal, unseal
 
 _TABLE: Final = "deliveries"
+TEST_QUEUE: Final = "webhook-test:"
+"""Beginning of the queue of a test that enables an endpoint again: the one queue that outlives its end."""
 _ROWS_AT_ONCE: Final = 500
 _LONGEST_BODY: Final = 20_000
 
@@ -79,9 +81,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookMessage(Message):
-    """An event for one endpoint. `body` is the exact text that will be signed."""
+    """An event for one endpoint. `body` is the exact text that will be signed; `enables`: it goes to a disabled one."""
 
     lane: Lane = Lane.EVENT
+    enables: bool = False
     partner_id: uuid.UUID
     endpoint_id: uuid.UUID
     body: str = field(repr=False)
@@ -279,7 +282,8 @@ def _row(message: WebhookMessage | EmailMessage | LineMessage) -> dict[str, obje
     if isinstance(message, LineMessage) and message.urgent:
         row["queue"] = f"{channel}:urgent"
     if isinstance(message, WebhookMessage):
-        return row | {"endpoint_id": message.endpoint_id, "queue": f"webhook:{message.endpoint_id}"}
+        queue = f"{TEST_QUEUE if message.enables else 'webhook:'}{message.endpoint_id}"
+        return row | {"endpoint_id": message.endpoint_id, "queue": queue}
     return row | {
         "contact_point_id": message.contact_point_id,
         "contact_confirmed_at": message.contact_confirmed_at,

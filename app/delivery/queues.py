@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from app.delivery import breaker, channel_health, pace
 from app.delivery.fairness import Waiting
+from app.delivery.outbox import TEST_QUEUE
 from app.platform.clock import real_now
 
 #: Conditions of rows that are unfinished, and of rows whose worker lost them.
@@ -64,9 +65,6 @@ def room_now(session: Session, limited: Mapping[str, uuid.UUID]) -> dict[str, in
     return {row["queue"]: max(_room(row, real), 0) for row in rows}
 
 
-TEST: Final = "webhook-test:"
-"""Beginning of the queue of a test that enables an endpoint again: the one queue that outlives its end."""
-
 _HEALTH: Final = f"""e.requests_a_second, e.most_in_flight, {pace.TOKENS} AS tokens,
     h.window_started_at, h.window_requests, h.window_failures, h.paused_until, h.breaker, h.failing_since"""
 _BUSY: Final = """(
@@ -88,7 +86,8 @@ WITH RECURSIVE names AS (
     FROM names WHERE names.queue IS NOT NULL
 )
 SELECT names.queue, one.channel, one.endpoint_id, fresh.rows AS fresh, again.rows AS again, lapsed.rows AS lapsed,
-    busy.rows AS in_flight, e.disabled_at IS NOT NULL AND NOT starts_with(names.queue, '{TEST}') AS disabled, {_HEALTH}
+    busy.rows AS in_flight, {_HEALTH},
+    e.disabled_at IS NOT NULL AND (e.removed_at IS NOT NULL OR NOT starts_with(names.queue, '{TEST_QUEUE}')) AS disabled
 FROM names
 CROSS JOIN LATERAL (
     SELECT channel, endpoint_id FROM deliveries d WHERE d.queue = names.queue AND {LIVE} LIMIT 1
@@ -140,7 +139,7 @@ def _room(row: RowMapping, real: dt.datetime) -> int:
     """Return how many requests may be added now: what the endpoint earned, within what its partner allows."""
     if row["endpoint_id"] is None:
         return _COUNTED_UP_TO
-    if row["queue"].startswith(TEST):
+    if row["queue"].startswith(TEST_QUEUE):
         return 1 - int(row["in_flight"])
     room = breaker.allowed_in_flight(_health(row), real)
     if row["most_in_flight"] is not None:

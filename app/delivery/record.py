@@ -16,10 +16,10 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.delivery import breaker, channel_health, endpoint_ends, retry
+from app.delivery import breaker, channel_health, endpoint_ends, endpoint_tests, retry
 from app.delivery.channels.contract import AttemptResult, Outcome
 from app.delivery.claim import Claimed
-from app.delivery.outbox import Lane
+from app.delivery.outbox import TEST_QUEUE, Lane
 from app.delivery.tables import Delivery
 from app.partners.endpoints import FAILING, GONE
 from app.partners.tables import PartnerEndpoint
@@ -115,6 +115,8 @@ def record(session: Session, finished: Sequence[Finished], now: dt.datetime) -> 
     _judge_endpoints(session, applied)
     _judge_channels(session, applied)
     for one in applied:
+        if one.claimed.queue.startswith(TEST_QUEUE):
+            endpoint_tests.end_test(session, one.claimed.endpoint_id, one.claimed.id, states[one.claimed.id])
         if one.result.outcome is Outcome.UNDELIVERABLE and one.result.error not in NOT_THE_ADDRESS:
             _set_address_aside(session, one, now)
             if _wants_another_channel(session, one.claimed.id):
@@ -234,13 +236,15 @@ def _judge(session: Session, endpoint_id: uuid.UUID, results: Sequence[AttemptRe
     if reason is not None:
         _disable(session, endpoint_id, reason, now)
         health = breaker.Health()  # whoever enables it again begins with a clean slate
-    session.execute(_UPDATE_HEALTH, {"endpoint_id": endpoint_id, **asdict(health)})
+    errors = [result.error for result in results if result.outcome in _FAILURES]
+    last_error = errors[-1] if errors else None
+    session.execute(_UPDATE_HEALTH, {"endpoint_id": endpoint_id, "last_error": last_error, **asdict(health)})
 
 
 _UPDATE_HEALTH = text(
     "UPDATE endpoint_health SET window_started_at = :window_started_at, window_requests = :window_requests,"
     " window_failures = :window_failures, paused_until = :paused_until, breaker = :breaker,"
-    " failing_since = :failing_since WHERE endpoint_id = :endpoint_id"
+    " failing_since = :failing_since, last_error = coalesce(:last_error, last_error) WHERE endpoint_id = :endpoint_id"
 )
 
 
