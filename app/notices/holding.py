@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
+from app.matching.sweeps import sweeping
 from app.platform.halts import HaltKind, halts_in_force
 
 
@@ -30,9 +31,9 @@ class Holds:
 
 
 def holds_in(session: Session, municipality_code: str) -> Holds:
-    """Read what is held back in a municipality: by an operator's halt."""
+    """Read what is held back in a municipality: by an operator's halt, or until a publication's sweep is complete."""
     halts = halts_in_force(session)
     return Holds(
         everything=municipality_code in halts.names(HaltKind.MUNICIPALITY),
-        programmes=frozenset(halts.names(HaltKind.PROGRAMME)),
+        programmes=frozenset(halts.names(HaltKind.PROGRAMME)) | sweeping(session),
     )
