@@ -17,6 +17,7 @@ from app.cli import (
     household_care_commands,
     household_commands,
     operator_commands,
+    quarantine_commands,
     registry_commands,
     registry_format_commands,
     registry_life_commands,
@@ -60,3 +61,4 @@ main.add_typer(operator_commands.keys, name="keys")
 main.add_typer(operator_commands.access, name="access")
 main.add_typer(household_care_commands.care, name="household")
 main.add_typer(halt_commands.halt, name="halt")
+main.add_typer(quarantine_commands.quarantine, name="quarantine")
