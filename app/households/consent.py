@@ -132,13 +132,30 @@ def is_given(row: Consent | None, now: dt.datetime) -> bool:
     )
 
 
-def withdraw(session: Session, household_id: uuid.UUID, purposes: Sequence[str] | None, *, by: str, via: str) -> None:
-    """Withdraw purposes (None = all that were given) and raise the consent epoch: work queued before may not go out."""
-    household = session.exec(select(Household).where(Household.id == household_id).with_for_update()).one_or_none()
+def withdraw(
+    session: Session,
+    household_id: uuid.UUID,
+    purposes: Sequence[str] | None,
+    *,
+    by: str,
+    via: str,
+    recipient: str | None = None,
+) -> None:
+    """Withdraw purposes (None = all that were given) and raise the consent epoch: work queued before may not go out.
+
+    With a recipient only what was given to that one; either guardian may withdraw what the other one gave.
+    """
+    household = session.exec(
+        select(Household)
+        .where(Household.id == household_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
     if household is None:
         raise NotFound("this household is not stored, or not visible here")
     for row in _rows(session, household_id):
-        if row.state == "given" and (purposes is None or row.purpose in purposes):
+        named = purposes is None or row.purpose in purposes
+        if row.state == "given" and named and recipient in (None, row.recipient):
             row.state = "withdrawn"
             session.add(row)
             session.add(_step(row, by, via))
@@ -192,7 +209,10 @@ def _answer(
     source: str,
     recipient: str,
 ) -> list[Consent]:
-    household = session.get(Household, household_id)
+    # The gate first: of a yes and a withdrawal at the same moment the yes comes before or after, never over it.
+    household = session.exec(
+        select(Household).where(Household.id == household_id).with_for_update(key_share=True)
+    ).one_or_none()
     if household is None:
         raise NotFound("this household is not stored, or not visible here")
     earlier = current(session, household_id, recipient)
@@ -207,7 +227,7 @@ def _answer(
 
 def _rows(session: Session, household_id: uuid.UUID) -> list[Consent]:
     statement = select(Consent).where(Consent.household_id == household_id).order_by(Consent.id)  # type: ignore[arg-type]
-    return list(session.exec(statement))
+    return list(session.exec(statement.execution_options(populate_existing=True)))
 
 
 def _step(row: Consent, by: str, via: str) -> ConsentEvent:

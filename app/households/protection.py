@@ -3,6 +3,7 @@
 No import, list, sync, merge or expiry may clear the flag. Basis: 住民基本台帳事務における支援措置.
 """
 
+import unicodedata
 import uuid
 
 from sqlmodel import Session, select
@@ -28,12 +29,14 @@ def clear_protection(session: Session, household_id: uuid.UUID, *, by: str, seco
     Raises:
         InvalidInput: one person alone, or no reason.
     """
-    if not reason.strip() or not second_person.strip() or second_person == by:
+    first, second = (unicodedata.normalize("NFKC", name).strip().casefold() for name in (by, second_person))
+    if not reason.strip() or not first or not second or first == second:
         raise InvalidInput("protection is cleared by two different people with a reason; nothing was changed")
     household = _locked(session, household_id)
+    _log(session, household, "cleared", by, second_person, reason)
+    session.flush()  # the database lowers the flag only where this is written already (migration 0007)
     household.protected_at = None
     session.add(household)
-    _log(session, household, "cleared", by, second_person, reason)
 
 
 def stop_person(session: Session, household_id: uuid.UUID, subject: str, *, reason: str, by: str) -> None:
@@ -59,7 +62,12 @@ def stop_person(session: Session, household_id: uuid.UUID, subject: str, *, reas
 
 
 def _locked(session: Session, household_id: uuid.UUID) -> Household:
-    household = session.exec(select(Household).where(Household.id == household_id).with_for_update()).one_or_none()
+    household = session.exec(
+        select(Household)
+        .where(Household.id == household_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
     if household is None:
         raise NotFound("this household is not stored, or not visible here")
     return household

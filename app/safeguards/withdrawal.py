@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from app.delivery.claim import wait_until_no_live_claim
 from app.delivery.outbox import cancel_queued
@@ -21,8 +21,17 @@ _SHARING = "share:partner"
 _UNSUBSCRIBED = "unsubscribed"
 
 
-def withdraw(household_id: uuid.UUID, purposes: Sequence[str] | None, *, by: str, via: str = "web") -> bool:
+def withdraw(
+    household_id: uuid.UUID,
+    purposes: Sequence[str] | None,
+    *,
+    by: str,
+    via: str = "web",
+    partner_id: uuid.UUID | None = None,
+) -> bool:
     """Withdraw purposes (None = all) and wait until no request of the household is under way.
+
+    With a partner only what was given to it: its link ends, other apps and the family's own messages go on.
 
     No claim commits after this transaction has, and no request starts after this function has returned. What other
     purposes still allow is released again under the new consent epoch.
@@ -34,11 +43,15 @@ def withdraw(household_id: uuid.UUID, purposes: Sequence[str] | None, *, by: str
         NotFound: no such household.
     """
     with app_session(Context(household=household_id)) as session:
-        consent.withdraw(session, household_id, purposes, by=by, via=via)
-        if purposes is None or _SHARING in purposes or _EVERYTHING in purposes:
+        recipient = str(partner_id) if partner_id else None
+        consent.withdraw(session, household_id, purposes, by=by, via=via, recipient=recipient)
+        everything = partner_id is None and (purposes is None or _EVERYTHING in purposes)
+        if everything or purposes is None or _SHARING in purposes:
+            telling = not _is_protected(session, household_id)
             for link in live_links_of_household(session, household_id):
-                end_link(session, household_id, link, telling=True)
-        if purposes is None or _EVERYTHING in purposes:
+                if partner_id in (None, link.partner_id):
+                    end_link(session, household_id, link, telling=telling)
+        if everything:
             cancel_planned(session, household_id, CONSENT_WITHDRAWN)
             cancel_queued(session, "consent_withdrawn", household_id=household_id)
         else:
@@ -52,6 +65,11 @@ def withdraw(household_id: uuid.UUID, purposes: Sequence[str] | None, *, by: str
     return ended
 
 
+def _is_protected(session: Session, household_id: uuid.UUID) -> bool:
+    """Whether not even the end of a link may show."""
+    return session.get_one(Household, household_id).protected_at is not None
+
+
 def unsubscribe(token: str) -> None:
     """Stop one contact by its one-click address; doing it twice changes nothing.
 
@@ -62,13 +80,25 @@ def unsubscribe(token: str) -> None:
     with app_session(Context(household=household_id)) as session:
         # The gate first: the claim and the planner wait for it, so that neither sends to the address behind our back.
         session.exec(select(Household).where(Household.id == household_id).with_for_update()).one_or_none()
-        contact = session.get(ContactPoint, contact_id)
-        if contact is None or contact.suspended_at is not None:
-            return
-        contacts.set_aside(session, contact, _UNSUBSCRIBED)
-        waiting = queued_notices(session, household_id)
-        cancel_queued(session, _UNSUBSCRIBED, household_id=household_id, contact_point_id=contact_id)
-        tell_again(session, household_id, waiting)
+        stop_contact(session, household_id, contact_id, _UNSUBSCRIBED)
         session.commit()
     wait_until_no_live_claim(household_id)
     bell.ring(bell.RELEASE)
+
+
+def stop_contact(session: Session, household_id: uuid.UUID, contact_id: uuid.UUID, reason: str) -> bool:
+    """Set a contact aside and call back what is queued for it; its notices look for another way.
+
+    The caller holds the household's gate row and commits.
+
+    Returns:
+        False if there is no such contact, or it was set aside before.
+    """
+    contact = session.get(ContactPoint, contact_id)
+    if contact is None or contact.suspended_at is not None:
+        return False
+    contacts.set_aside(session, contact, reason)
+    waiting = queued_notices(session, household_id)
+    cancel_queued(session, reason, household_id=household_id, contact_point_id=contact_id)
+    tell_again(session, household_id, waiting)
+    return True

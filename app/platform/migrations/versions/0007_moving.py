@@ -35,6 +35,7 @@ def upgrade() -> None:
     op.create_index("moves_announced", "moves", ["moved_on"], postgresql_where=sa.text("state = 'announced'"))
     _isolate()
     _carry_over()
+    _hold_the_gate()
 
 
 def downgrade() -> None:
@@ -64,4 +65,38 @@ def _carry_over() -> None:
     op.execute(
         "CREATE TRIGGER moves_carried AFTER UPDATE OF municipality_code ON households FOR EACH ROW "
         "WHEN (OLD.municipality_code IS DISTINCT FROM NEW.municipality_code) EXECUTE FUNCTION todoke_moves_carried()"
+    )
+
+
+def _hold_the_gate() -> None:
+    """Hold in the database what no import, list, sync, merge or expiry may do, whoever runs it.
+
+    The protection flag is lowered or moved only in a transaction that wrote, before it, who the two people were and
+    why. The consent epoch and the list of stopped persons only grow.
+    """
+    op.execute(
+        """
+        CREATE FUNCTION todoke_gate_is_monotone() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path = public AS $$
+        BEGIN
+            IF OLD.protected_at IS NOT NULL AND NEW.protected_at IS DISTINCT FROM OLD.protected_at AND NOT EXISTS (
+                SELECT FROM protection_events WHERE household_id = NEW.id AND change = 'cleared'
+                AND second_person <> '' AND second_person <> "by" AND reason <> ''
+                AND xmin = pg_current_xact_id()::xid
+            ) THEN
+                RAISE EXCEPTION 'protection of a household is lowered by two people with a reason, and never moved';
+            END IF;
+            IF NEW.consent_epoch < OLD.consent_epoch THEN
+                RAISE EXCEPTION 'the consent epoch of a household only rises';
+            END IF;
+            IF NOT NEW.stopped_subjects @> OLD.stopped_subjects THEN
+                RAISE EXCEPTION 'a person whose messages were stopped stays stopped';
+            END IF;
+            RETURN NEW;
+        END $$
+        """
+    )
+    op.execute(
+        "CREATE TRIGGER gate_is_monotone BEFORE UPDATE OF protected_at, consent_epoch, stopped_subjects ON households "
+        "FOR EACH ROW EXECUTE FUNCTION todoke_gate_is_monotone()"
     )
