@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiohttp import web
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 
 from app.sandbox.hosting import LOOPBACK, HttpListener, answer_json, answer_page, read_json
 
@@ -44,6 +44,7 @@ class StoredMail:
     recipients: list[str]
     raw: bytes
     received_at: float = field(default_factory=time.time)
+    report_options: list[str] = field(default_factory=list)
 
     def message(self) -> EmailMessage:
         """Return the mail as the standard library reads it."""
@@ -104,7 +105,7 @@ class MailSink:
         loop = asyncio.get_running_loop()
         handler = _Handler(self)
         self._server = await loop.create_server(
-            lambda: SMTP(
+            lambda: _ReportingSmtp(
                 handler, hostname="mail-sink.invalid", ident="Todoke mail sink", enable_SMTPUTF8=True, loop=loop
             ),
             LOOPBACK,
@@ -180,6 +181,30 @@ class MailSink:
         return answer_json({"ok": True})
 
 
+class _ReportingSmtp(SMTP):
+    """Takes what a sender asks about reports (RFC 3461), which aiosmtpd does not know, and keeps it for looking at."""
+
+    _OPTION = re.compile(r" (RET|ENVID|NOTIFY|ORCPT)=\S+", re.IGNORECASE)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.report_options: list[str] = []
+
+    @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
+        self.report_options = []
+        await super().smtp_MAIL(self._without_options(arg))
+
+    @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
+        await super().smtp_RCPT(self._without_options(arg))
+
+    def _without_options(self, arg: str | None) -> str | None:
+        found = [match[0].strip() for match in self._OPTION.finditer(arg or "")]
+        self.report_options += found
+        return self._OPTION.sub("", arg) if arg is not None else None
+
+
 class _Handler:
     """What aiosmtpd asks at each step; the names of the methods are its own."""
 
@@ -191,7 +216,7 @@ class _Handler:
     ) -> list[str]:
         session.host_name = hostname
         self._sink.connections += 1
-        return responses
+        return [*responses[:-1], "250-DSN", *responses[-1:]]
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, rcpt_options: list[str]
@@ -202,7 +227,7 @@ class _Handler:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: _ReportingSmtp, session: Session, envelope: Envelope) -> str:  # noqa: N802
         raw = envelope.original_content or b""
         behaviour = self._sink.next_behaviour(envelope.rcpt_tos[0], ("refuse_message", "hang", "close"))
         if behaviour is not None and behaviour.mode == "refuse_message":
@@ -216,7 +241,9 @@ class _Handler:
         if any(len(line) > LINE_LIMIT for line in raw.split(b"\r\n")):
             return f"554 5.6.0 a line is longer than {LINE_LIMIT} octets"
         sink = self._sink
-        sink.mails.append(StoredMail(len(sink.mails) + 1, envelope.mail_from or "", list(envelope.rcpt_tos), raw))
+        mail = StoredMail(len(sink.mails) + 1, envelope.mail_from or "", list(envelope.rcpt_tos), raw)
+        mail.report_options, server.report_options = server.report_options, []
+        sink.mails.append(mail)
         return f"250 2.0.0 OK queued as {len(sink.mails)}"
 
 

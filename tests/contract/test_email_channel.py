@@ -7,12 +7,14 @@ import socket
 import uuid
 from typing import Any
 
+import aiosmtplib
 import httpx
 import pytest
 
 from app.delivery.channels.contract import AttemptResult, Outcome, OutgoingEmail
 from app.delivery.channels.email import EmailChannel, MailRelay
 from app.delivery.channels.mail_message import MailSender
+from app.delivery.channels.mail_return_path import ReturnPaths
 from app.sandbox.servers import Sandbox
 
 SENDER = MailSender("とどけ（世田谷区）", "oshirase@todoke.example", "notices.todoke.example")
@@ -32,8 +34,8 @@ def mail(**changes: Any) -> OutgoingEmail:
     return OutgoingEmail(**{**values, **changes})
 
 
-def channel(world: Sandbox, **options: Any) -> EmailChannel:
-    return EmailChannel(MailRelay("127.0.0.1", world.mail_sink.smtp_port), SENDER, **options)
+def channel(world: Sandbox, *, sender: MailSender = SENDER, **options: Any) -> EmailChannel:
+    return EmailChannel(MailRelay("127.0.0.1", world.mail_sink.smtp_port), sender, **options)
 
 
 def send(world: Sandbox, *outgoing: OutgoingEmail, **options: Any) -> list[AttemptResult]:
@@ -71,6 +73,31 @@ def test_what_arrives_is_what_was_meant(world: Sandbox) -> None:
     assert stored.sender == "oshirase@todoke.example"
 
 
+PATHS = ReturnPaths("bounces@todoke.example", b"k" * 32)
+
+
+def test_each_mail_has_a_way_back_of_its_own(world: Sandbox) -> None:
+    outgoing = mail()
+    sender = MailSender("とどけ", "oshirase@todoke.example", "notices.todoke.example", PATHS)
+    send(world, outgoing, mail(), sender=sender)
+    first, second = world.mail_sink.mails
+    token = PATHS.token(outgoing.delivery_id)
+    assert first.sender == f"bounces+{token}@todoke.example"
+    assert second.sender != first.sender
+    assert first.report_options == ["RET=HDRS", f"ENVID={token}", "NOTIFY=FAILURE,DELAY"]
+    assert first.message()["from"] == "とどけ <oshirase@todoke.example>"
+    https, mailto = first.message()["list-unsubscribe"].split(", ")
+    assert https == "<https://todoke.example/u/abc>"
+    assert mailto == f"<mailto:bounces+{token}@todoke.example?subject=unsubscribe>"
+
+
+def test_a_relay_that_reports_nothing_is_asked_for_nothing(world: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiosmtplib.SMTP, "supports_extension", lambda _self, _name: False)
+    send(world, mail(), sender=MailSender("とどけ", "oshirase@todoke.example", None, PATHS))
+    assert world.mail_sink.mails[0].report_options == []
+    assert PATHS.delivery_in(world.mail_sink.mails[0].sender)
+
+
 def test_a_mail_that_answers_a_request_has_no_unsubscribe_link(world: Sandbox) -> None:
     send(world, mail(unsubscribe_url=None, subject="確認コード"))
     message = world.mail_sink.mails[0].message()
@@ -90,6 +117,7 @@ REPLIES = [
     ("refuse_recipient", "452 4.2.2 mailbox full", Outcome.RETRY, "smtp_4.2.2"),
     ("refuse_recipient", "552 5.2.2 mailbox full", Outcome.RETRY, "smtp_5.2.2"),
     ("refuse_recipient", "550 5.1.1 <kazoku@example.jp> unknown", Outcome.UNDELIVERABLE, "smtp_5.1.1"),
+    ("refuse_recipient", "550 5.1.8 bad sender domain", Outcome.PERMANENT_FAILURE, "smtp_5.1.8"),
     ("refuse_recipient", "550 no such user", Outcome.UNDELIVERABLE, "smtp_550"),
     ("refuse_recipient", "553 mailbox name", Outcome.UNDELIVERABLE, "smtp_553"),
     ("refuse_recipient", "550 5.7.1 policy", Outcome.PERMANENT_FAILURE, "smtp_5.7.1"),
@@ -109,6 +137,8 @@ def test_replies_mean_what_the_standards_say(
     refused, accepted = send(world, mail(), mail())
     assert (refused.outcome, refused.error, refused.status_code) == (outcome, error, int(reply[:3]))
     assert "kazoku" not in refused.response_excerpt
+    # Greylisting lets nobody in who comes back at once.
+    assert refused.retry_after_seconds == (300.0 if outcome is Outcome.RETRY else None)
     assert accepted.outcome is Outcome.ACCEPTED
 
 
