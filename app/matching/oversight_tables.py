@@ -102,7 +102,7 @@ class Campaign(SQLModel, table=True):
 
 
 class CampaignCount(SQLModel, table=True):
-    """How many households of one municipality gained and lost by a campaign's sweep."""
+    """How many households of one municipality gained, lost or kept something else by a campaign's sweep."""
 
     __tablename__ = "campaign_counts"
 
@@ -110,6 +110,7 @@ class CampaignCount(SQLModel, table=True):
     municipality_code: str = Field(primary_key=True, max_length=6)
     gains: int = 0
     loses: int = 0
+    changes: int = 0
 
 
 class Audit(SQLModel, table=True):

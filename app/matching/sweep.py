@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.matching import quarantine, sweeps
+from app.matching import campaigns, quarantine, sweeps
 from app.matching.entitlements import Differences, LeftAlone, store
 from app.matching.evaluating import EVERY_PROGRAMME, evaluate
 from app.matching.evaluation import Engine
@@ -205,9 +205,10 @@ def _evaluate(
     unreadable = {household_id for household_id, key in found.set_aside if key == EVERY_PROGRAMME}
     looked_at = snapshot.asked_for - unreadable
     left_alone = LeftAlone({*skipped, *found.broken}, list(found.set_aside))
-    written = store(
-        session, municipality_code, looked_at, found.rights, programmes, left_alone=left_alone, readers=readers
-    )
+    with campaigns.counted(session, municipality_code, looked_at):
+        written = store(
+            session, municipality_code, looked_at, found.rights, programmes, left_alone=left_alone, readers=readers
+        )
     quarantine.record(session, found, snapshot.asked_for, programmes, fingerprint)
     run = EvaluationRun(
         municipality_code=municipality_code,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from app.matching import quarantine
+from app.matching import campaigns, quarantine
 from app.matching.entitlements import Differences
 from app.matching.tables import Sweep, SweepShard
 from app.platform import clock
@@ -78,6 +78,7 @@ def begin(session: Session) -> Sweep | None:
     session.flush()
     session.add_all(_shards(session, sweep.id, registry, areas))
     _take_over(session, sweep)
+    campaigns.begin(session, sweep.id, keys, reader_of(sweep.id), clock.now())
     if quarantine.release(session, keys) or quarantine.LIFTED in reasons:
         pass_on(session, quarantine.READER, reader_of(sweep.id))
         if not quarantine.quarantined_keys(session):
@@ -219,6 +220,7 @@ def _end(session: Session, sweep: Sweep) -> list[str]:
     failed = bool(sweep.programme_keys) and broken == set(sweep.programme_keys)
     sweep.state, sweep.share_done = ("failed" if failed else "complete"), _HUNDREDTHS
     sweep.finished_at = clock.now()
+    campaigns.complete(session, sweep.id, clock.now())
     pass_on(session, reader_of(sweep.id), NOTICES)
     if broken:
         pass_on(session, reader_of(sweep.id), quarantine.READER)

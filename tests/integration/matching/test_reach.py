@@ -166,5 +166,3 @@ def publish_open(office, request) -> None:
     with app_session(context_of(office.approver)) as session:
         lifecycle.approve_and_publish(session, request.draft_id, 1, office.approver, clock.now())
         session.commit()
-
-

@@ -152,7 +152,7 @@ def _make_campaigns() -> None:
         "campaign_counts",
         sa.Column("campaign_id", sa.Uuid(), nullable=False),
         sa.Column("municipality_code", _text(6), nullable=False),
-        *_counts("gains", "loses"),
+        *_counts("gains", "loses", "changes"),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("campaign_id", "municipality_code"),
     )
