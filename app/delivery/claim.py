@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Result, TextClause, text
 from sqlmodel import Session, col, select
 
-from app.delivery import channel_health, pace, retry
+from app.delivery import channel_health, pace, recovery, retry
 from app.delivery.fairness import Share, allot
 from app.delivery.halting import hold
 from app.delivery.outbox import Lane, address_of, content_of
@@ -78,6 +78,10 @@ class Refusal:
     reason: str
 
 
+#: Sent again after what it says had ended.
+_NO_LONGER_SO: Final = Refusal("cancelled", "superseded")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What a dispatcher asks for.
@@ -111,6 +115,8 @@ def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]
     candidates = _lock_candidates(session, shares, now) if shares else []
     gates = _lock_gates(session, candidates)
     halts = halts_in_force(session)
+    again = [row["id"] for row in candidates if row["resent_at"] is not None]
+    ended = recovery.ended_since(session, again) if again else ()
     going: list[_Row] = []
     refused: dict[Refusal, list[uuid.UUID]] = {}
     held: dict[uuid.UUID, list[uuid.UUID]] = {}
@@ -118,7 +124,7 @@ def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]
         gate = gates.get(row["household_id"])
         if row["household_id"] is not None and gate is None:
             continue
-        if refusal := why_not(row, gate, now):
+        if refusal := why_not(row, gate, now) or (_NO_LONGER_SO if row["id"] in ended else None):
             refused.setdefault(refusal, []).append(row["id"])
         elif halt_id := halts.halting(**{name: row[name] for name in _HALTED_BY}):
             held.setdefault(halt_id, []).append(row["id"])
@@ -213,7 +219,7 @@ def _cancel_for_disabled(session: Session, queues: Sequence[str]) -> None:
 _COLUMNS: Final = (
     "id, d.queue, lane, channel, state, household_id, municipality_code, partner_id, endpoint_id, contact_point_id,"
     " contact_confirmed_at, address_sealed, subjects, programme_keys, event_id, message_sealed,"
-    " consent_epoch, stop_reason, expires_at, first_attempted_at, requests, retries"
+    " consent_epoch, stop_reason, expires_at, resent_at, first_attempted_at, requests, retries"
 )
 
 
@@ -244,7 +250,12 @@ def _lock(session: Session, statement: TextClause, counts: Mapping[str, int], no
     if not counts:
         return []
     values = {"queues": list(counts), "counts": list(counts.values()), "now": now}
-    return [dict(row) for row in session.execute(statement, values).mappings()]
+    return _dicts(session.execute(statement, values))
+
+
+def _dicts(found: Result[Any]) -> list[_Row]:
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def _lock_gates(session: Session, candidates: Sequence[_Row]) -> dict[uuid.UUID, _Row]:
@@ -257,8 +268,8 @@ def _lock_gates(session: Session, candidates: Sequence[_Row]) -> dict[uuid.UUID,
             " ORDER BY id FOR SHARE SKIP LOCKED"
         ),
         {"ids": ids},
-    ).mappings()
-    return {row["id"]: dict(row) for row in rows}
+    )
+    return {row["id"]: row for row in _dicts(rows)}
 
 
 def _refuse(session: Session, refusal: Refusal, ids: Sequence[uuid.UUID]) -> None:

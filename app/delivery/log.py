@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from app.delivery import recovery
 from app.delivery.channels.contract import Outcome
 from app.delivery.outbox import Lane, content_of
 from app.delivery.record import NOT_THE_ADDRESS
@@ -100,7 +101,7 @@ def body_of(delivery: Delivery) -> str:
 
 
 def resend(session: Session, delivery_id: uuid.UUID, now: dt.datetime) -> Delivery:
-    """Send a delivery again, now, with the same event id and the whole schedule ahead. The caller commits and rings.
+    """Send a webhook again, now, with the same event id and the whole schedule ahead. The caller commits and rings.
 
     Consent, protection and stops are checked again when it goes.
 
@@ -114,8 +115,10 @@ def resend(session: Session, delivery_id: uuid.UUID, now: dt.datetime) -> Delive
     if delivery.state == "sending":
         raise Conflict(f"delivery {delivery_id} is being sent at this moment; wait for the result")
     _refuse_to_resend(delivery, now)
+    if delivery.endpoint_id is not None and recovery.link_has_ended(session, delivery_id):
+        raise InvalidInput(f"delivery {delivery_id} belongs to a link that has ended; it cannot be sent again")
     delivery.state, delivery.next_attempt_at = "scheduled", now
-    delivery.retries = 0
+    delivery.retries, delivery.resent_at = 0, now
     delivery.stop_reason = delivery.last_error = delivery.finished_at = delivery.first_attempted_at = None
     session.add(delivery)
     session.flush()

@@ -60,6 +60,6 @@ _MAKE = text(
 )
 _SPEND = text(
     f"UPDATE endpoint_health h SET tokens = {TOKENS} - t.taken, tokens_at = clock_timestamp()"  # noqa: S608
-    " FROM unnest(CAST(:ids AS uuid[]), CAST(:counts AS int[])) AS t (id, taken) JOIN partner_endpoints e ON e.id = t.id"
-    " WHERE h.endpoint_id = t.id AND e.requests_a_second IS NOT NULL"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:counts AS int[])) AS t (id, taken)"
+    " JOIN partner_endpoints e ON e.id = t.id WHERE h.endpoint_id = t.id AND e.requests_a_second IS NOT NULL"
 )

@@ -28,6 +28,12 @@ class Delivery(SQLModel, table=True):
             "next_attempt_at",
             postgresql_where=text("state IN ('scheduled', 'sending', 'retrying')"),
         ),
+        Index(
+            "deliveries_ended_badly",
+            "endpoint_id",
+            "finished_at",
+            postgresql_where=text("state IN ('failed', 'cancelled', 'expired')"),
+        ),
         Index("deliveries_household", "household_id", postgresql_where=text("household_id IS NOT NULL")),
         Index("deliveries_partner", "partner_id", "created_at"),
         Index("deliveries_halted", "halt_id", postgresql_where=text("halt_id IS NOT NULL")),

@@ -23,6 +23,12 @@ def upgrade() -> None:
     _widen_endpoints()
     _widen_health()
     op.add_column("deliveries", sa.Column("resent_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_index(
+        "deliveries_ended_badly",
+        "deliveries",
+        ["endpoint_id", "finished_at"],
+        postgresql_where=sa.text("state IN ('failed', 'cancelled', 'expired')"),
+    )
     _make_replays()
 
 

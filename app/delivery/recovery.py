@@ -1,0 +1,132 @@
+"""Recovery: what an endpoint failed to take is queued again, with the same event ids and the whole schedule ahead.
+
+Never what the family or the law stopped, what has expired, what belongs to a link that has ended, and, looked at once
+more by the claim, what no longer holds. A row that is queued already is not queued twice.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from app.partners.tables import PartnerEndpoint
+from app.platform.errors import InvalidInput
+
+LONGEST_WINDOW: Final = dt.timedelta(days=14)
+MOST_AT_ONCE: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What one call did with the deliveries of an endpoint that ended badly since an instant.
+
+    Attributes:
+        queued: they are on their way again.
+        left: there were more than one call takes; call again for them.
+        expired: they have lost their meaning.
+        stopped: by the family, by a protection measure or by the end of a link.
+    """
+
+    queued: int
+    left: int
+    expired: int
+    stopped: int
+
+
+def recover(
+    session: Session, endpoint: PartnerEndpoint, *, since: dt.datetime, at: dt.datetime, now: dt.datetime
+) -> Recovered:
+    """Queue again what an endpoint failed to take since an instant. The caller commits and rings.
+
+    Args:
+        session: in the partner's context.
+        endpoint: enabled.
+        since: the real instant after which the deliveries failed; 14 days back at most.
+        at: the real instant.
+        now: of `app.platform.clock`; what expired by it stays where it is.
+
+    Raises:
+        InvalidInput: `since` is in the future, or too long ago.
+    """
+    values = {
+        "partner_id": endpoint.partner_id,
+        "endpoint_id": endpoint.id,
+        "since": checked_since(since, at),
+        "now": now,
+        "most": MOST_AT_ONCE,
+    }
+    queued = len(session.execute(_RECOVER, values).all())
+    rest = session.execute(_COUNT_REST, values).one()
+    return Recovered(queued=queued, left=rest.left_over, expired=rest.expired, stopped=rest.stopped)
+
+
+def checked_since(since: dt.datetime, at: dt.datetime) -> dt.datetime:
+    """Return the instant back to which an endpoint may be told again.
+
+    Raises:
+        InvalidInput: it is in the future, or more than 14 days before `at`.
+    """
+    if not at - LONGEST_WINDOW <= since <= at:
+        raise InvalidInput(
+            f"since: found {since.isoformat()}; expected an instant between "
+            f"{(at - LONGEST_WINDOW).isoformat(timespec='seconds')} and now",
+            field="since",
+        )
+    return since
+
+
+def link_has_ended(session: Session, delivery_id: uuid.UUID) -> bool:
+    """Say whether a delivery is about a family whose link is over, or is a new one (in the partner's context)."""
+    statement = text(f"SELECT NOT {_LINKED} FROM deliveries d WHERE d.id = :id")  # noqa: S608
+    return bool(session.execute(statement, {"id": delivery_id}).scalar_one())
+
+
+def ended_since(session: Session, delivery_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Return which of these deliveries tell of notices that no longer hold (worker): for what is sent again."""
+    rows = session.execute(
+        text(
+            "SELECT id FROM deliveries d WHERE id = ANY(:ids) AND event_type <> ALL(:ends) AND notice_ids <> '{}'"
+            " AND NOT EXISTS (SELECT FROM notices n WHERE n.id = ANY(d.notice_ids) AND n.state = 'released')"
+        ),
+        {"ids": list(delivery_ids), "ends": ["notice.cancelled", "notice.expired"]},
+    )
+    return set(rows.scalars())
+
+
+#: The link under which a row was written still lives; `subject_id` is another one after linking again. Ids begin with
+#: 48 bits of time.
+_LINKED: Final = (
+    "(d.household_id IS NULL OR EXISTS (SELECT FROM partner_links l WHERE l.partner_id = d.partner_id"
+    " AND l.household_id = d.household_id AND l.revoked_at IS NULL"
+    " AND left(CAST(l.id AS text), 13) <= left(CAST(d.id AS text), 13)))"
+)
+_OF_ENDPOINT: Final = (
+    "d.partner_id = :partner_id AND d.endpoint_id = :endpoint_id AND d.finished_at >= :since"
+    " AND d.state IN ('failed', 'cancelled', 'expired') AND d.event_type <> 'test.ping'"
+)
+_FAILED: Final = (
+    "d.stop_reason IS NULL AND (d.state = 'failed' OR (d.state = 'cancelled' AND d.last_error = 'endpoint_disabled'))"
+)
+_IN_TIME: Final = "(d.expires_at IS NULL OR d.expires_at > :now)"
+_RECOVER: Final = text(f"""
+WITH chosen AS (
+    SELECT d.id FROM deliveries d WHERE {_OF_ENDPOINT} AND {_FAILED} AND {_IN_TIME} AND {_LINKED}
+    ORDER BY d.id LIMIT :most FOR UPDATE SKIP LOCKED
+)
+UPDATE deliveries d SET state = 'scheduled', next_attempt_at = :now, retries = 0, last_error = NULL,
+    finished_at = NULL, first_attempted_at = NULL, resent_at = clock_timestamp()
+FROM chosen WHERE d.id = chosen.id RETURNING d.id
+""")  # noqa: S608
+_COUNT_REST: Final = text(f"""
+SELECT count(*) FILTER (WHERE {_FAILED} AND {_IN_TIME} AND linked) AS left_over,
+    count(*) FILTER (WHERE state = 'expired' OR ({_FAILED} AND NOT {_IN_TIME})) AS expired,
+    count(*) FILTER (WHERE state <> 'expired' AND (NOT ({_FAILED}) OR ({_IN_TIME} AND NOT linked))) AS stopped
+FROM (
+    SELECT d.state, d.stop_reason, d.last_error, d.expires_at, {_LINKED} AS linked FROM deliveries d
+    WHERE {_OF_ENDPOINT}
+) AS d
+""")  # noqa: S608
