@@ -11,8 +11,9 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Any, Final
 
+import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
@@ -143,13 +144,9 @@ def give_back(session: Session, claimed: Iterable[Claimed]) -> None:
 
 _WRITE = text("""
 WITH results AS (
-    SELECT * FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:retries AS int[]),
-        CAST(:next AS timestamptz[]), CAST(:errors AS text[]), CAST(:attempts AS uuid[]),
-        CAST(:started AS timestamptz[]), CAST(:milliseconds AS int[]), CAST(:outcomes AS text[]),
-        CAST(:statuses AS int[]), CAST(:excerpts AS text[])
-    ) AS r (id, token, state, retries, next_attempt_at, error, attempt_id, started_at, milliseconds, outcome,
-        status_code, excerpt)
+    SELECT * FROM json_to_recordset(CAST(:results AS json)) AS r (id uuid, token uuid, state text, retries int,
+        next_attempt_at timestamptz, error text, attempt_id uuid, started_at timestamptz, milliseconds int,
+        outcome text, status_code int, excerpt text)
 ), applied AS (
     UPDATE deliveries d SET
         state = CASE WHEN r.state = 'retrying' AND d.stop_reason IS NOT NULL THEN 'cancelled' ELSE r.state END,
@@ -172,25 +169,26 @@ SELECT id, state FROM applied
 
 def _write(session: Session, finished: Sequence[Finished], endings: Sequence[Ending]) -> dict[uuid.UUID, str]:
     """Apply endings where the token matches; return the state of each row that was applied."""
-    results = [one.result for one in finished]
-    rows = session.execute(
-        _WRITE,
-        {
-            "ids": [one.claimed.id for one in finished],
-            "tokens": [one.claimed.token for one in finished],
-            "states": [end.state for end in endings],
-            "retries": [end.retries for end in endings],
-            "next": [end.next_attempt_at for end in endings],
-            "errors": [result.error for result in results],
-            "attempts": [new_id() for _ in finished],
-            "started": [one.started_at for one in finished],
-            "milliseconds": [round(result.duration_seconds * 1000) for result in results],
-            "outcomes": [result.outcome.value for result in results],
-            "statuses": [result.status_code for result in results],
-            "excerpts": [result.response_excerpt or None for result in results],
-        },
-    )
+    results = [_result(one, end) for one, end in zip(finished, endings, strict=True)]
+    rows = session.execute(_WRITE, {"results": orjson.dumps(results).decode()})
     return {row.id: row.state for row in rows}
+
+
+def _result(one: Finished, end: Ending) -> dict[str, Any]:
+    return {
+        "id": one.claimed.id,
+        "token": one.claimed.token,
+        "state": end.state,
+        "retries": end.retries,
+        "next_attempt_at": end.next_attempt_at,
+        "error": one.result.error,
+        "attempt_id": new_id(),
+        "started_at": one.started_at,
+        "milliseconds": round(one.result.duration_seconds * 1000),
+        "outcome": one.result.outcome,
+        "status_code": one.result.status_code,
+        "excerpt": one.result.response_excerpt or None,
+    }
 
 
 def _judge_endpoints(session: Session, applied: Iterable[Finished]) -> None:
