@@ -23,7 +23,7 @@ from tests.chaos.evidence import Change, Decision, Evidence, GateChange, Request
 
 TERMINAL: Final = frozenset({"delivered", "accepted", "failed", "expired", "cancelled"})
 ARRIVED: Final = frozenset({"delivered", "accepted"})
-#: Receivers that never take anything, or that tell us to stop for good: nothing is promised about what waits for them.
+#: Receivers that tell us to stop for good: what waits for them ends with them.
 HOPELESS: Final = frozenset({"gone"})
 #: Reasons of a cancellation that a change of the household's gate must explain.
 BY_THE_GATE: Final = frozenset({"consent_withdrawn", "protected", "person_stopped"})
@@ -143,7 +143,7 @@ def lost(case: Case) -> Iterator[Violation]:
             yield Violation("lost", f"{decision.id} is {state}, but its receiver never said yes to it")
         elif state == "failed" and case.manner(decision) not in HOPELESS:
             yield Violation("lost", f"{decision.id} failed: {case.changes[decision.id][-1].reason}")
-        elif state not in TERMINAL and case.manner(decision) not in HOPELESS:
+        elif state not in TERMINAL and case.manner(decision) not in case.evidence.patient:
             yield Violation("lost", f"{decision.id} is still {state} at the end")
         elif state == "cancelled" and (why := _wrongly_cancelled(case, decision)):
             yield Violation("lost", f"{decision.id} was cancelled: {why}")

@@ -145,6 +145,8 @@ class Evidence:
     Attributes:
         endpoints: by id: `partner`, `manner` (healthy, slow, hang …).
         addresses: by household: every e-mail address and LINE user id that is its own.
+        patient: manners of endpoints for which something may still wait when the run ends: a short one ends before
+            their breaker closes.
         unevaluated: changed households that nobody had looked at when the run ended.
         overdue_notices: notices whose moment had come and which were not released when the run ended.
     """
@@ -159,6 +161,7 @@ class Evidence:
     faults: list[Fault] = field(default_factory=list)
     endpoints: dict[str, dict[str, str]] = field(default_factory=dict)
     addresses: dict[str, list[str]] = field(default_factory=dict)
+    patient: tuple[str, ...] = ("gone",)
     unevaluated: int = 0
     overdue_notices: int = 0
 
@@ -197,6 +200,7 @@ def read(directory: Path) -> Evidence:
         faults=_all(Fault, lines(directory / "faults.jsonl")),
         endpoints=stage["endpoints"],
         addresses=stage["addresses"],
+        patient=tuple(stage["patient"]),
         unevaluated=stage["unevaluated"],
         overdue_notices=stage["overdue_notices"],
     )

@@ -16,6 +16,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -172,7 +173,7 @@ def act(household_id: UUID, partners: Sequence[UUID], chance: random.Random) -> 
     decide(household_id, _subject())
     late = None
     if chance.random() < _LATE_SHARE:
-        late = threading.Thread(target=_quietly, args=[lambda subject=_subject(): decide(household_id, subject, late_seconds=0.3)])
+        late = threading.Thread(target=_quietly, args=[partial(decide, household_id, _subject(), late_seconds=0.3)])
         late.start()
     time.sleep(chance.uniform(0, _LONGEST_PAUSE_SECONDS))
     kind, _, safeguard = chance.choices(_SAFEGUARDS, [weight for _, weight, _ in _SAFEGUARDS])[0]
@@ -235,7 +236,7 @@ def _for_families(families: Sequence[UUID], partners: Sequence[UUID], seed: int,
     chance = random.Random(seed)
     while not _resting():
         household_id = chance.choice(families)
-        _quietly(lambda: act(household_id, partners, chance))
+        _quietly(partial(act, household_id, partners, chance))
         time.sleep(chance.uniform(0, 2 * pause))
 
 
@@ -245,14 +246,14 @@ def _for_the_quiet(families: Sequence[UUID], seed: int, rate: float) -> None:
         began = time.monotonic()
         household_id = chance.choice(families)
         late = 0.02 if chance.random() < _LATE_SHARE else 0.0
-        _quietly(lambda: decide(household_id, "child:c1", late_seconds=late))
+        _quietly(partial(decide, household_id, "child:c1", late_seconds=late))
         time.sleep(max(0.0, 1 / rate - (time.monotonic() - began)))
 
 
 def _for_newcomers(partners: Sequence[UUID], seed: int) -> None:
     chance = random.Random(seed)
     while not _resting():
-        _quietly(lambda: welcome(partners, chance))
+        _quietly(partial(welcome, partners, chance))
         time.sleep(3)
 
 

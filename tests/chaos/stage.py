@@ -127,7 +127,7 @@ class Stage:
         with create_engine(url, poolclass=NullPool).connect() as connection:
             return [dict(row) for row in connection.execute(text(statement)).mappings()]
 
-    def write_evidence(self) -> None:
+    def write_evidence(self, patient: Sequence[str]) -> None:
         """Write the database's logs and the stage beside the other logs of the run."""
         for name, statement in _LOGS.items():
             with (self.folder / f"{name}.jsonl").open("w") as log:
@@ -139,7 +139,7 @@ class Stage:
             "SELECT (SELECT count(DISTINCT household_id) FROM changes WHERE reader = 'matching') AS unevaluated"
         )[0]
         overdue = self.query(
-            "SELECT count(*) AS notices FROM notices n JOIN households h ON h.id = n.household_id"  # noqa: S608
+            "SELECT count(*) AS notices FROM notices n JOIN households h ON h.id = n.household_id"
             f" WHERE n.state = 'planned' AND n.release_at < timestamptz '{clock.now().isoformat()}' - interval '2 minutes'"
             " AND NOT EXISTS (SELECT FROM changes c WHERE c.household_id = n.household_id)"
         )[0]
@@ -149,6 +149,7 @@ class Stage:
         known = {
             "endpoints": self.endpoints,
             "addresses": addresses,
+            "patient": list(patient),
             "unevaluated": left["unevaluated"],
             "overdue_notices": overdue["notices"],
         }
@@ -197,6 +198,7 @@ def _settle(servers: EmbeddedServers, folder: Path, extra: dict[str, str]) -> No
             "TODOKE_SEALING__ACTIVE_KEY": "chaos",
             "TODOKE_SEALING__INDEX_KEY": generate_key(),
             "TODOKE_CLOCK__OFFSET_FILE": str(folder / "clock"),
+            "TODOKE_PUBLIC_URL": "https://todoke.example",
             "TODOKE_OUTBOUND__ALLOWED_PRIVATE": '["127.0.0.1/32"]',
             "CHAOS_FOLDER": str(folder),
             **extra,
