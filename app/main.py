@@ -10,7 +10,7 @@ import app.matching.tables
 import app.notices.tables
 import app.partners.tables
 import app.registry.tables  # noqa: F401
-from app.faces import opendata, parent, partner, staff
+from app.faces import line, opendata, parent, partner, staff
 from app.platform.logs import configure_logs
 from app.web import assets, demo, problems, static_files
 from app.web.head_requests import HeadRequests
@@ -30,6 +30,6 @@ def create_app() -> FastAPI:
     app.add_middleware(SecurityHeaders)
     problems.install(app)
     static_files.install(app)
-    for router in (demo.router, *opendata.routers, *parent.routers, *staff.routers, *partner.routers):
+    for router in (demo.router, *opendata.routers, *parent.routers, *staff.routers, *partner.routers, *line.routers):
         app.include_router(router)
     return app

@@ -136,6 +136,13 @@ def healths_of(session: Session, channels: Collection[str]) -> dict[str, Health]
     return {channel: health_of(session, channel) for channel in sorted(LIMITED.intersection(channels))}
 
 
+def short_of_quota(session: Session, now: dt.datetime) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the channels whose month allows only what is urgent, and those whose month allows nothing more."""
+    healths = healths_of(session, LIMITED)
+    reserved = frozenset(channel for channel, health in healths.items() if health.left_for_ordinary(now) == 0)
+    return reserved, frozenset(channel for channel, health in healths.items() if health.left(now) == 0)
+
+
 def spend(session: Session, claimed: Mapping[str, int], now: dt.datetime) -> None:
     """Pay for requests that a claim is about to begin, by channel. The last thing a claim does: the row is locked."""
     for channel in sorted(LIMITED & claimed.keys()):

@@ -28,6 +28,10 @@ ANNOUNCE: Final = "todoke.announce"
 RELEASE: Final = "todoke.release"
 COUNT: Final = "todoke.count"
 REVIEW: Final = "todoke.review"
+OWNERS: Final = "todoke.owners"
+REPLAY: Final = "todoke.replay"
+LINE_EVENTS: Final = "todoke.line_events"
+LINE_QUOTA: Final = "todoke.line_quota"
 
 #: The queue of everything that sends, and the one of everything else.
 DELIVERY_QUEUE: Final = "delivery"

@@ -5,6 +5,7 @@ The same names serve the embedded servers, a test and production: `TODOKE_DATABA
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -110,6 +111,18 @@ class OperatorSettings(BaseModel):
     address: str = Field(default="", description="where alarms are mailed to; empty = they are only logged")
 
 
+class NoticeSettings(BaseModel):
+    """How many households may be sent to one office's desk on a day, Monday to Sunday; holidays count as closed.
+
+    A guess to be set by whoever knows the office: if one family in ten calls, 300 are thirty calls a day.
+    """
+
+    desk_pace: list[int] = Field(default=[300, 300, 300, 300, 300, 0, 0], min_length=7, max_length=7)
+    desk_pace_in: dict[str, Annotated[list[int], Field(min_length=7, max_length=7)]] = Field(
+        default_factory=dict, description="by area (a municipality's or a prefecture's code), where it is another"
+    )
+
+
 class OutboundSettings(BaseModel):
     """Private addresses that webhooks may reach all the same, as `network:port` (local stand-ins only)."""
 
@@ -130,6 +143,7 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     campaigns: CampaignSettings = Field(default_factory=CampaignSettings)
     operator: OperatorSettings = Field(default_factory=OperatorSettings)
+    notices: NoticeSettings = Field(default_factory=NoticeSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     registry_directory: Path = PROJECT_DIRECTORY / "registry_data"
     template_directory: Path = PROJECT_DIRECTORY / "templates"

@@ -1,8 +1,9 @@
-"""A LINE-style server: the push half of the Messaging API as published, and a page with what would be on the phones.
+"""A LINE-style server: the Messaging API as published, and a page with what would be on the phones.
 
 Truthful where a client could go wrong: bearer token, validation of message objects with the published error shape,
 retry keys (remembered for 24 hours, 409 with the first request's id), the three meanings of 429, the monthly quota,
-and blocked users, whose pushes are answered 200 all the same. The official SDK talks to it (`tests/contract`).
+blocked users, whose pushes are answered 200 all the same, link tokens, and signed webhooks for what users do. The
+official SDK talks to it (`tests/contract`). On the page buttons can be pressed, as a person would.
 It is a stand-in made from the public specification and no product of LY Corporation.
 """
 
@@ -13,21 +14,34 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
 from app.sandbox.hosting import HttpListener, answer_json, answer_page, read_json
 from app.sandbox.line_messages import as_read, problems_of_messages
+from app.sandbox.line_users import LineUsers, NothingListens
 
 BODY_LIMIT = 2 * 1024 * 1024
 RETRY_KEY_SECONDS = 24 * 3600
 _RECEIVER = re.compile(r"[UCR][0-9a-f]{32}")
-_MODES = ("ok", "error_500", "rate_limited", "concurrency_limited", "hang", "close", "big_response", "accept_then_500")
+_AFTER_ACCEPTING = ("accept_then_500", "accept_then_hang")
 _TOO_FAST = {
     "rate_limited": "The API rate limit has been exceeded. Try again later.",
     "concurrency_limited": "The number of concurrent requests has exceeded the limit. Try again later.",
+    "monthly_limit": "You have reached your monthly limit.",
 }
+_REFUSALS = {
+    **{mode: (429, sentence) for mode, sentence in _TOO_FAST.items()},
+    "error_500": (500, "Internal server error"),
+    "unauthorized": (401, "Authentication failed due to the following reason: expired token."),
+    "forbidden": (403, "Access to this API is not available for your account"),
+    "unknown_user": (400, "Failed to send messages"),
+    "refuse_message": (400, "The request body has 1 error(s)"),
+}
+_MODES = ("ok", *_REFUSALS, "hang", "close", "big_response", *_AFTER_ACCEPTING)
+_USER_PATH = re.compile(r"/v2/bot/(?:profile/(?P<profile>U[0-9a-f]{32})|user/(?P<linking>U[0-9a-f]{32})/linkToken)")
 
 
 @dataclass(slots=True)
@@ -78,6 +92,7 @@ class LineServer:
         self.monthly_limit = monthly_limit
         self.users = None if users is None else set(users)
         self.blocked: set[str] = set()
+        self.platform = LineUsers()
         self.pushes: list[ReceivedPush] = []
         self.used_this_month = 0
         self.requests = 0
@@ -115,6 +130,7 @@ class LineServer:
         self._accepted_keys.clear()
         self.retry_keys_seen.clear()
         self.blocked.clear()
+        self.platform.forget()
         self.used_this_month = self.requests = 0
         self.monthly_limit = self.users = None
         self._behaviour = _Behaviour()
@@ -149,14 +165,56 @@ class LineServer:
             case "GET", "/v2/bot/info":
                 return answer_json(
                     {
-                        "userId": "U" + "0" * 32,
+                        "userId": self.platform.bot_user_id,
                         "basicId": "@todoke-sandbox",
                         "displayName": "Todoke sandbox",
                         "chatMode": "bot",
                         "markAsReadMode": "auto",
                     }
                 )
+        if request.path.startswith("/v2/bot/channel/webhook/"):
+            return await self._webhook_settings(request)
+        return self._user(request)
+
+    def _user(self, request: web.BaseRequest) -> web.Response:
+        """Answer what concerns one user: the profile, a link token. Who is no friend is not found."""
+        found = _USER_PATH.fullmatch(request.path)
+        if found is None or request.method != ("GET" if found["profile"] else "POST"):
+            return _refusal(404, "Not found")
+        user_id = found["profile"] or found["linking"]
+        if user_id in self.blocked or (self.users is not None and user_id not in self.users):
+            return _refusal(404, "Not found")
+        if found["linking"]:
+            return answer_json({"linkToken": self.platform.issue_link_token(user_id)})
+        return answer_json({"userId": user_id, "displayName": f"見本 {user_id[-4:]}", "language": "ja"})
+
+    async def _webhook_settings(self, request: web.BaseRequest) -> web.Response:
+        match request.method, request.path.rpartition("/")[2]:
+            case "PUT", "endpoint":
+                self.platform.webhook_url = str((await read_json(request)).get("endpoint", ""))
+                return answer_json({})
+            case "GET", "endpoint":
+                url = self.platform.webhook_url
+                return answer_json({"endpoint": url, "active": bool(url)}) if url else _refusal(404, "Not found")
+            case "POST", "test":
+                return answer_json(await self._test_webhook())
         return _refusal(404, "Not found")
+
+    async def _test_webhook(self) -> dict[str, Any]:
+        """Send the empty list of events that the platform itself uses to try an address."""
+        tried = {"timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+        try:
+            status = await self.platform.tell()
+        except NothingListens as error:
+            return {**tried, "success": False, "statusCode": 0, "reason": "COULD_NOT_CONNECT", "detail": str(error)}
+        ok = status == 200
+        return {
+            **tried,
+            "success": ok,
+            "statusCode": status,
+            "reason": "OK" if ok else "ERROR_STATUS_CODE",
+            "detail": str(status),
+        }
 
     async def _push(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
         self.requests += 1
@@ -183,8 +241,10 @@ class LineServer:
         if refusal is not None:
             return refusal
         push = self._accept(content, key, request_id)
-        if mode == "accept_then_500":  # the answer that makes retry keys necessary
+        if mode == "accept_then_500":  # the answers that make retry keys necessary
             return _refusal(500, "Internal server error")
+        if mode == "accept_then_hang":
+            return await _misbehave("hang", request) or web.Response()
         return answer_json({"sentMessages": push.sent_messages})
 
     async def _validate(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -228,7 +288,7 @@ class LineServer:
             {"to": push.to, "delivered": push.delivered, "messages": [as_read(message) for message in push.messages]}
             for push in reversed(self.pushes[-100:])
         ]
-        return answer_page("line.html", pushes=pushes, total=len(self.pushes))
+        return answer_page("line.html", pushes=pushes, total=len(self.pushes), told=self.platform.told[-20:])
 
     async def _show_pushes(self, request: web.BaseRequest) -> web.Response:
         return answer_json({"pushes": [push.as_json() for push in list(self.pushes)], "requests": self.requests})
@@ -241,24 +301,59 @@ class LineServer:
             return answer_json({"message": str(error)}, status=400)
         return answer_json({"ok": True})
 
+    async def _tell(self, request: web.BaseRequest) -> web.Response:
+        """Let a user do something: `{"type": "postback", "userId": "U…", "postback": {"data": "…"}}`."""
+        content = await read_json(request)
+        kind, user_id = str(content.pop("type", "")), str(content.pop("userId", ""))
+        return await self._tell_event(self.platform.event(kind, user_id, **content))
+
+    async def _press(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Take a button pressed on the page."""
+        form = await request.post()
+        user_id, data = str(form.get("user", "")), str(form.get("data", ""))
+        kind = str(form.get("kind", "postback"))
+        parts = {"postback": {"data": data}} if kind == "postback" else {}
+        answer = await self._tell_event(self.platform.event(kind, user_id, **parts))
+        return web.Response(status=303, headers={"location": "/"}) if answer.status == 200 else answer
+
+    async def _tell_event(self, event: dict[str, Any]) -> web.Response:
+        user_id = event["source"]["userId"]
+        if event["type"] in ("follow", "unfollow"):
+            (self.blocked.add if event["type"] == "unfollow" else self.blocked.discard)(user_id)
+        try:
+            return answer_json({"status": await self.platform.tell(event), "event": event})
+        except NothingListens as error:
+            return answer_json({"message": str(error)}, status=502)
+
+    async def _link_dialog(self, request: web.BaseRequest) -> web.Response:
+        """The dialog that a browser opens with link token and nonce; `user` says whose account is signed in there."""
+        used = self.platform.use_link_token(request.query.get("linkToken", ""), request.query.get("user"))
+        nonce = request.query.get("nonce", "")
+        if used is None or not 10 <= len(nonce) <= 255:
+            return answer_json({"message": "The link token or the nonce is not valid"}, status=400)
+        user_id, right = used
+        link = {"result": "ok" if right else "failed", "nonce": nonce}
+        return await self._tell_event(self.platform.event("accountLink", user_id, link=link))
+
     async def _forget(self, request: web.BaseRequest) -> web.Response:
         self.forget()
         return answer_json({"ok": True})
 
 
-_OWN_ROUTES: dict[tuple[str, str], Callable[[LineServer, web.BaseRequest], Awaitable[web.Response]]] = {
+_OWN_ROUTES: dict[tuple[str, str], Callable[[LineServer, web.BaseRequest], Awaitable[web.StreamResponse]]] = {
     ("GET", "/"): LineServer._show_page,
     ("GET", "/pushes"): LineServer._show_pushes,
     ("POST", "/behaviour"): LineServer._set_behaviour,
     ("POST", "/forget"): LineServer._forget,
+    ("POST", "/events"): LineServer._tell,
+    ("POST", "/press"): LineServer._press,
+    ("GET", "/dialog/bot/accountLink"): LineServer._link_dialog,
 }
 
 
 async def _misbehave(mode: str, request: web.BaseRequest) -> web.StreamResponse | None:
-    if mode in _TOO_FAST:
-        return _refusal(429, _TOO_FAST[mode])
-    if mode == "error_500":
-        return _refusal(500, "Internal server error")
+    if mode in _REFUSALS:
+        return _refusal(*_REFUSALS[mode])
     if mode == "big_response":
         return web.Response(status=500, body=b"big " * 4_000_000)
     if mode == "close" and request.transport is not None:

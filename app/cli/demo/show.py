@@ -52,6 +52,7 @@ def run(directory: Path, *, once: bool, generated: int = GENERATED, write_ledger
         clock.shift_to(clock.at_japan_time(DEMO_DAY, DEMO_HOUR))
         named, app = _store(stand_ins, generated)
         installation.start_web()
+        stand_ins.line_server.platform.webhook_url = f"{installation.url}/line/webhook"
         installation.start_worker("matcher", bell.WORK_QUEUE, 2)
         _wait("planning", _unplanned)
         cast.play_what_happened(cast.read_cast(settings().registry_directory), named)
@@ -76,6 +77,7 @@ def run_empty(directory: Path) -> None:
         with Installation(directory, extra, fresh=False) as installation:
             _publish()
             installation.start_web()
+            stand_ins.line_server.platform.webhook_url = f"{installation.url}/line/webhook"
             installation.start_worker("matcher", bell.WORK_QUEUE, 1)
             installation.start_worker("sender", bell.DELIVERY_QUEUE, 1)
             installation.start_beat()
@@ -109,6 +111,9 @@ def _settings_for(stand_ins: Sandbox) -> dict[str, str]:
         "TODOKE_EMAIL__PORT": str(stand_ins.mail_sink.smtp_port),
         "TODOKE_LINE__BASE_URL": stand_ins.line_server.url,
         "TODOKE_LINE__CHANNEL_TOKEN": stand_ins.line_server.channel_token,
+        "TODOKE_LINE__CHANNEL_SECRET": stand_ins.line_server.platform.channel_secret,
+        "TODOKE_LINE__BOT_USER_ID": stand_ins.line_server.platform.bot_user_id,
+        "TODOKE_LINE__LINK_DIALOG_URL": f"{stand_ins.line_server.url}/dialog/bot/accountLink",
         "TODOKE_OUTBOUND__ALLOWED_PRIVATE": json.dumps(["127.0.0.0/8"]),
     }
 
