@@ -16,11 +16,15 @@ from app.delivery.log import undeliverable_notices
 from app.delivery.outbox import enqueue_all
 from app.matching.sweep import lock_municipality, municipalities_with_households
 from app.matching.tables import Entitlement
+from app.notices.app_events import ended_events
+from app.notices.canary import advance
+from app.notices.expiry import expire_due
 from app.notices.holding import Holds, holds_in
-from app.notices.planning import plan
-from app.notices.recall import tell_again
-from app.notices.release import Message, ended_events, release
-from app.notices.situation import Situation, read_situations
+from app.notices.pace import keep
+from app.notices.planning import Plan, plan
+from app.notices.recall import call_back, tell_again
+from app.notices.release import Message, release
+from app.notices.situation import Situation, read_messages_again, read_situations
 from app.notices.tables import Notice
 from app.platform import bell, clock
 from app.platform.database import Context, worker_session
@@ -49,6 +53,7 @@ def announce(municipality_code: str | None = None) -> Announced:
         municipality_code: only there; None = everywhere (the nightly job).
     """
     now = clock.now()
+    advance(now)
     result = Announced()
     for code in [municipality_code] if municipality_code else municipalities_with_households():
         while _announce_batch(code, now, result):
@@ -59,9 +64,9 @@ def announce(municipality_code: str | None = None) -> Announced:
 
 
 def release_due() -> Announced:
-    """Release every planned notice whose moment has come: mornings, reminders, what the caps held back."""
+    """Release every planned notice whose moment has come, and end what is over: mornings, reminders, what was held."""
     now = clock.now()
-    result = Announced()
+    result = Announced(queued=expire_due(now))
     last = uuid.UUID(int=0)
     while households := _households_to_release(now, last):
         last = households[-1][0]
@@ -86,12 +91,12 @@ def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced)
         if not ids:
             return False
         registry = published_now(session).registry
-        messages: list[Message] = []
-        for situation in read_situations(session, ids, holds):
+        situations = read_situations(session, ids, holds)
+        for situation in situations:
             if situation.household.id in changed and situation.contacts:
                 # What one address refused goes to the next one, if there is one.
                 tell_again(session, situation.household.id, undeliverable_notices(session, situation.household.id))
-            messages += _plan_and_release(session, situation, registry, now, result)
+        messages = _plan_and_release(session, situations, registry, now, result)
         result.queued += len(enqueue_all(session, messages))
         result.households += len(ids)
         result.municipalities.add(municipality_code)
@@ -104,7 +109,7 @@ def _households_with_due_rights(session: Session, now: dt.datetime, holds: Holds
     statement = (
         select(col(Entitlement.household_id))
         .where(col(Entitlement.announced_at).is_(None), Entitlement.announce_on <= clock.japan_date(now))
-        .where(col(Entitlement.programme_key).not_in(holds.programmes))
+        .where(holds.lets_through())
         .distinct()
         .limit(BATCH)
     )
@@ -121,30 +126,50 @@ def _households_that_changed(session: Session, municipality_code: str) -> set[uu
 
 
 def _plan_and_release(
-    session: Session, situation: Situation, registry: Registry, now: dt.datetime, result: Announced
+    session: Session, situations: Sequence[Situation], registry: Registry, now: dt.datetime, result: Announced
 ) -> list[Message]:
-    planned = plan(situation, registry, now)
-    for row in planned.announced:
-        row.announced_at = now
-    session.add_all(planned.ended)
-    for row in situation.entitlements:
-        if row.id in planned.asked_again_on:
-            row.announce_on = planned.asked_again_on[row.id]
-    session.add_all([notice for notice in planned.notices if notice.overview_id is None])
-    session.flush()  # an overview is named by its items, so it is written first
-    session.add_all([*planned.notices, *planned.announced])
+    """Plan for a batch of households, write it at once, and release what may go now."""
+    with session.no_autoflush:  # a told notice names its correction, which must be written before
+        plans = [plan(situation, registry, now) for situation in situations]
+        keep(session, [notice for planned in plans for notice in planned.notices])
+    _write(session, plans, now)
+    messages: list[Message] = []
+    for situation, planned in zip(situations, plans, strict=True):
+        known = {notice.id for notice in situation.notices}
+        situation.notices += [notice for notice in planned.notices if notice.id not in known]
+        result.planned += len(planned.notices)
+        over = [*planned.ended, *planned.superseded]
+        waiting = [notice.id for notice in over if notice.id in situation.waiting]
+        if call_back(session, situation.household.id, waiting, "superseded"):
+            read_messages_again(session, situation)
+        ended = [notice for notice in planned.ended if notice.released_at is not None]
+        messages += [*_release(situation, now, result, session), *ended_events(situation, ended, now)]
     session.flush()
-    known = {notice.id for notice in situation.notices}
-    situation.notices += [notice for notice in planned.notices if notice.id not in known]
-    result.planned += len(planned.notices)
-    ended = [notice for notice in planned.ended if notice.released_at is not None]
-    return [*_release(session, situation, now, result), *ended_events(situation, ended, now)]
+    return messages
 
 
-def _release(session: Session, situation: Situation, now: dt.datetime, result: Announced) -> list[Message]:
+def _write(session: Session, plans: Sequence[Plan], now: dt.datetime) -> None:
+    """Write the plans of a batch in few statements: rows that others name come first."""
+    for planned in plans:
+        session.add_all([notice for notice in planned.notices if notice.overview_id is None])
+    session.flush()  # an overview is named by its items, a correction by what it corrects
+    for planned in plans:
+        session.add_all(planned.notices)
+    announced = [row.id for planned in plans for row in planned.announced if row.id not in planned.asked_again_on]
+    if announced:
+        session.execute(
+            text("UPDATE entitlements SET announced_at = :now WHERE id = ANY(:ids)"), {"now": now, "ids": announced}
+        )
+    again = [{"id": row_id, "day": day} for planned in plans for row_id, day in planned.asked_again_on.items()]
+    if again:
+        session.execute(text("UPDATE entitlements SET announce_on = :day, announced_at = NULL WHERE id = :id"), again)
+    session.flush()
+
+
+def _release(situation: Situation, now: dt.datetime, result: Announced, session: Session) -> list[Message]:
     due = [notice for notice in situation.notices if notice.state == "planned" and notice.release_at <= now]
     released = release(situation, due, now)
-    session.add_all([*released.notices, *released.pushes])
+    session.add_all(released.pushes)
     result.released += sum(notice.state == "released" for notice in released.notices)
     return released.messages
 
@@ -172,7 +197,7 @@ def _release_in(municipality_code: str, ids: Sequence[uuid.UUID], now: dt.dateti
             return
         messages: list[Message] = []
         for situation in read_situations(session, ids, holds):
-            messages += _release(session, situation, now, result)
+            messages += _release(situation, now, result, session)
         result.queued += len(enqueue_all(session, messages))
         result.households += len(ids)
         result.municipalities.add(municipality_code)

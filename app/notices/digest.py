@@ -15,7 +15,7 @@ _DIFFERS = ("reason", "amount_text", "deadline_text", "cost_of_delay_text", "rec
 """Texts that may be another for each person of one programme."""
 _IN_FULL = 3
 _NEAR = dt.timedelta(days=180)
-"""A day within this time is told without its year."""
+"""A deadline within this time comes first in an overview, and its day is told without the year."""
 
 
 def overview_parts(items: Iterable[Content], today: dt.date) -> dict[str, list[Content]]:
@@ -52,8 +52,16 @@ def combined(contents: Sequence[Content]) -> Content:
 
 
 def _order(item: Content, today: dt.date) -> tuple[bool, str, int, str, str]:
-    """Order by what is sure, then by running deadline, then by amount."""
-    return item["perhaps"], _running(item, today) or "9999", -int(item["yen"]), item["name"], item["programme_key"]
+    """Order by what is sure, then by a deadline that comes near, then by amount.
+
+    A deadline years ahead (a vaccination until the sixth year) presses nobody and ranks with what has none.
+    """
+    return item["perhaps"], _near(item, today) or "9999", -int(item["yen"]), item["name"], item["programme_key"]
+
+
+def _near(item: Content, today: dt.date) -> str | None:
+    day = _running(item, today)
+    return day if day and dt.date.fromisoformat(day) - today <= _NEAR else None
 
 
 def _running(item: Content, today: dt.date) -> str | None:

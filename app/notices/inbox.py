@@ -5,17 +5,18 @@ Read in the household's context. Texts are those of the day they were told, neve
 
 import datetime as dt
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from app.households.outcomes import CLOSING, current_outcomes, outcome_choices
 from app.households.tables import Household, Outcome
-from app.notices import wording
+from app.notices import digest, wording
 from app.notices.moving import MOVED
-from app.notices.planning import OVERVIEW
+from app.notices.rows import OVERVIEW, SUPPORT_KINDS
 from app.notices.tables import Notice
 from app.platform.clock import japan_date
 from app.platform.errors import NotFound
@@ -24,8 +25,8 @@ from app.platform.rendering import phrases
 AT_ONCE = 3
 _HURRY_DAYS = 7
 _ENDED = ("superseded", "cancelled", "expired")
-_SHOWN_AT_ONCE = ("new_support", "question", MOVED)
-_TO_DO = ("new_support", MOVED)
+_SHOWN_AT_ONCE = (*SUPPORT_KINDS, "question", MOVED)
+_TO_DO = (*SUPPORT_KINDS, MOVED)
 """Kinds that may be read before their push: quiet hours and caps hold back the disturbance, not the page."""
 _MUCH = 10**9
 
@@ -41,6 +42,7 @@ class Card:
     """
 
     notice_id: uuid.UUID
+    programme_key: str
     kind: str
     title: str
     subject_text: str
@@ -63,9 +65,18 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class NoticePage:
-    """One notice with everything it says, in the order of a page."""
+    """One notice with everything it says, in the order of a page.
+
+    Attributes:
+        changes: what a correction changed, each as `label`, `old`, `new`.
+        newer_id: the correction that took its place; None while it stands.
+        older_id: the notice that it corrects, which stays readable as it was told.
+    """
 
     card: Card
+    changes: Sequence[dict[str, str]]
+    newer_id: uuid.UUID | None
+    older_id: uuid.UUID | None
     steps: Sequence[str]
     cost_of_delay_text: str
     received_text: str
@@ -91,15 +102,19 @@ class NoticePage:
 def todo(session: Session, household_id: uuid.UUID, today: dt.date, guardian: str | None = None) -> list[Card]:
     """Return at most three cards: what to do now, by legal deadline, then amount, then effort.
 
-    With a guardian, what belongs to the other one leaves no trace.
+    A programme is one card that names all its children; it leads to the most pressing of them. With a guardian, what
+    belongs to the other one leaves no trace.
     """
     cards = [
         (card, content)
         for card, content in _cards(session, household_id, today, guardian)
-        if not card.finished and card.kind in _TO_DO
+        if not card.finished and card.kind in _TO_DO and not content.get("ended")
     ]
     cards.sort(key=lambda pair: _order(*pair))
-    return [card for card, _ in cards[:AT_ONCE]]
+    programmes: dict[tuple[str, str], list[tuple[Card, dict[str, Any]]]] = defaultdict(list)
+    for card, content in cards:
+        programmes[card.kind if card.kind == MOVED else "", card.programme_key].append((card, content))
+    return [_together(members) for members in list(programmes.values())[:AT_ONCE]]
 
 
 def all_notices(
@@ -132,6 +147,9 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
     checked_on = content.get("source_checked_on")
     return NoticePage(
         card=_card(notice, outcomes, today),
+        changes=content.get("changes", ()),
+        newer_id=notice.superseded_by,
+        older_id=session.exec(select(Notice.id).where(Notice.superseded_by == notice.id)).first(),
         steps=content.get("steps", ()),
         cost_of_delay_text=content.get("cost_of_delay_text", ""),
         received_text=content.get("received_text", ""),
@@ -147,7 +165,7 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
         source_checked_on=dt.date.fromisoformat(checked_on) if checked_on else None,
         version=content.get("version", ""),
         programme_key=notice.programme_key,
-        outcome_choices=() if notice.kind == MOVED else _choices(content),
+        outcome_choices=() if notice.kind == MOVED or content.get("ended") else _choices(content),
         current_outcome=_outcome_of(notice, outcomes),
         items=[_card(item, outcomes, today) for item in items],
         parts=content.get("parts", ()),
@@ -171,6 +189,21 @@ def _cards(
     return [(_card(row, outcomes, today), row.content) for row in mine if _is_shown(row)]
 
 
+def _together(members: Sequence[tuple[Card, dict[str, Any]]]) -> Card:
+    """Return the first card of a programme, with everybody named whom it is about; what differs is said of each."""
+    first, _ = members[0]
+    if len(members) == 1:
+        return first
+    whole = digest.combined([content for _, content in members])
+    return replace(
+        first,
+        subject_text=whole["subject_text"],
+        amount_text=whole["amount_text"],
+        deadline_text=whole["deadline_text"],
+        read=all(card.read for card, _ in members),
+    )
+
+
 def _is_shown(notice: Notice) -> bool:
     """Whether a notice stands in the inbox: what was told, and what is planned and may be read already."""
     return notice.released_at is not None or (notice.state == "planned" and notice.kind in _SHOWN_AT_ONCE)
@@ -182,6 +215,7 @@ def _card(notice: Notice, outcomes: Sequence[Outcome], today: dt.date | None) ->
     days_left = (notice.deadline_on - today).days if notice.deadline_on and today else None
     return Card(
         notice_id=notice.id,
+        programme_key=notice.programme_key,
         kind=notice.kind,
         title=content["title"],
         subject_text=content.get("subject_text", ""),
@@ -230,7 +264,10 @@ def quiet_notices(session: Session, household_id: uuid.UUID, guardian: str | Non
     outcomes = current_outcomes(session, household_id)
     rows = session.exec(
         select(Notice).where(
-            Notice.household_id == household_id, Notice.kind == "new_support", col(Notice.subject).in_(stopped)
+            Notice.household_id == household_id,
+            col(Notice.kind).in_(SUPPORT_KINDS),
+            col(Notice.superseded_by).is_(None),
+            col(Notice.subject).in_(stopped),
         )
     )
     return [_card(row, outcomes, None) for row in rows if guardian is None or row.guardian in (None, guardian)]

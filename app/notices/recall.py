@@ -6,7 +6,12 @@ from collections.abc import Collection
 from sqlalchemy import text
 from sqlmodel import Session, col, or_, select
 
+from app.delivery.outbox import Lane
+from app.households.outcomes import CLOSING, current_outcomes
+from app.households.tables import Household
+from app.notices.rows import BEFORE_A_DAY, OUTCOME
 from app.notices.tables import Notice
+from app.platform.change_queue import rights_changed
 
 
 def cancel_planned(session: Session, household_id: uuid.UUID, reason: str, *, subject: str | None = None) -> int:
@@ -48,6 +53,68 @@ def tell_again(session: Session, household_id: uuid.UUID, notice_ids: Collection
     for notice in session.exec(statement):
         notice.state = "planned"
         session.add(notice)
+
+
+def call_back(session: Session, household_id: uuid.UUID, notice_ids: Collection[uuid.UUID], reason: str) -> int:
+    """Call back messages that tell of these notices and have not gone out; return how many.
+
+    What else such a message told is told again. An event of which an app may have seen an attempt stays: the next one
+    follows it by its `sequence`. A message that was called back gives its key away: what is composed next is another.
+
+    Args:
+        session: in the household's context or the worker's, its gate locked.
+        household_id: whose notices.
+        notice_ids: notices that no longer hold, or are done.
+        reason: a stable word for the delivery log.
+    """
+    if not notice_ids:
+        return 0
+    rows = session.execute(
+        text(
+            "UPDATE deliveries SET state = 'cancelled', last_error = :reason, finished_at = now(),"
+            " dedupe_key = dedupe_key || ':' || id WHERE household_id = :household_id AND notice_ids && :notice_ids"
+            " AND state IN ('scheduled', 'retrying') AND (lane = :push OR (lane = :event AND requests = 0))"
+            " RETURNING notice_ids"
+        ),
+        {
+            "household_id": household_id, "notice_ids": list(notice_ids), "reason": reason,
+            "push": Lane.NOTICE, "event": Lane.EVENT,
+        },
+    ).all()  # fmt: skip
+    told = {notice_id for (together,) in rows for notice_id in together}
+    tell_again(session, household_id, told - set(notice_ids))
+    return len(rows)
+
+
+def outcome_changed(session: Session, household_id: uuid.UUID, programme_key: str, subject: str) -> None:
+    """Stop reminding at once where a family's outcome closes a support, in the transaction that records it.
+
+    Planned reminders are cancelled, queued messages about the support called back; the look that is queued makes apps
+    hear of it, and plans the reminders again where the outcome was taken back.
+    """
+    household = session.exec(
+        select(Household).where(Household.id == household_id).with_for_update(key_share=True)
+    ).one()
+    rights_changed(session, household_id, household.municipality_code)
+    if not any(
+        (told.programme_key, told.subject) == (programme_key, subject) and told.outcome in CLOSING
+        for told in current_outcomes(session, household_id)
+    ):
+        return
+    mine = session.exec(
+        select(Notice).where(
+            Notice.household_id == household_id,
+            Notice.programme_key == programme_key,
+            Notice.subject == subject,
+            col(Notice.state).in_(("planned", "released")),
+        )
+    ).all()
+    for notice in mine:
+        if notice.state == "planned" and notice.kind in BEFORE_A_DAY:
+            notice.state, notice.closed_reason = "cancelled", OUTCOME
+            session.add(notice)
+    session.flush()
+    call_back(session, household_id, [notice.id for notice in mine if notice.state == "released"], OUTCOME)
 
 
 def compose_again(session: Session, halt_id: uuid.UUID) -> int:

@@ -12,17 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.delivery.channels.line import flex_message
-from app.delivery.outbox import EmailMessage, Gate, Lane, LineMessage, WebhookMessage
+from app.delivery.outbox import EmailMessage, Lane, LineMessage, WebhookMessage
 from app.households.contacts import address_of, unsubscribe_token
 from app.households.tables import ContactPoint
-from app.notices import digest, wording
-from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, OVERVIEW, overview_of, still_holds
+from app.notices import digest, moving, postbacks, wording
+from app.notices.app_events import gate_of, told_events
+from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
+from app.notices.rows import BEFORE_A_DAY, OUTCOME, OVERVIEW, is_ending
 from app.notices.situation import Situation
 from app.notices.tables import Notice, PushLog
-from app.partners import events
-from app.partners.links import pairwise_event_id
-from app.partners.tables import PartnerEndpoint, PartnerLink
 from app.platform.clock import japan_date
 from app.platform.rendering import render
 from app.platform.settings import settings
@@ -31,6 +30,8 @@ PUSHES_A_WEEK = 2
 _WEEK = dt.timedelta(days=7)
 _URGENT_DAYS = 7
 _VERY_URGENT_DAYS = 1
+_NOT_PRESSING = ("correction", "question")
+"""Kinds whose expiry is no day by which a family has to do something."""
 _PURPOSES = {"email": "channel:email", "line": "channel:line"}
 Message = EmailMessage | LineMessage | WebhookMessage
 
@@ -67,6 +68,8 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
             notice.overview_id = None
             result.notices.append(notice)
         else:
+            if notice.kind == moving.MOVED:
+                notice.content = moving.as_it_is_now(situation, notice.content)
             ready.append(notice)
     ready = _with_overview_as_it_is_now(ready, result)
     allowed_at = next_allowed(now, household.id)
@@ -74,7 +77,7 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
         return _postponed(result, ready, allowed_at)
     told = [notice for notice in ready if notice.overview_id is None]
     pushed = [notice for notice in told if not situation.was_pushed(notice.id)]
-    contact = _contact(situation, now) if pushed else None
+    contact = _contact(situation, pushed, now) if pushed else None
     if contact is not None:
         again_at = _capped_until(situation, pushed, now)
         if again_at is not None:
@@ -82,26 +85,12 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
     for notice in ready:
         notice.state, notice.released_at = "released", now
         result.notices.append(notice)
-    result.messages += _events(situation, told, now)
+    result.messages += told_events(situation, told, now)
     if contact is not None:
         push = _push(situation, contact, pushed, now)
         result.messages.append(push)
         result.pushes.append(_push_log(situation, push, pushed, now))
     return result
-
-
-def ended_events(situation: Situation, ended: Iterable[Notice], now: dt.datetime) -> Iterable[WebhookMessage]:
-    """Yield `notice.cancelled` for every endpoint that was told of a notice which no longer holds."""
-    notices = list(ended)
-    for link, endpoints in situation.links:
-        for notice in notices:
-            for endpoint in endpoints:
-                earlier = situation.events_sent(notice.id, endpoint.id)
-                if earlier % 2 and _wants(endpoint, "notice.cancelled"):
-                    body = events.notice_cancelled(
-                        subject_id=link.subject_id, notice_id=notice.id, sequence=earlier + 1, at=now
-                    )
-                    yield _event(situation, link, endpoint, notice, now, "notice.cancelled", body)
 
 
 def _why_not(situation: Situation, notice: Notice, now: dt.datetime) -> tuple[str, str] | None:
@@ -112,8 +101,8 @@ def _why_not(situation: Situation, notice: Notice, now: dt.datetime) -> tuple[st
         return "cancelled", CONSENT_WITHDRAWN
     if situation.is_stopped(notice.subject):
         return "cancelled", "stopped"
-    if situation.is_closed(notice.programme_key, notice.subject):
-        return "cancelled", "outcome"
+    if not is_ending(notice) and situation.is_closed(notice.programme_key, notice.subject):
+        return "cancelled", OUTCOME
     if notice.programme_key != OVERVIEW and not still_holds(situation, notice):
         return "cancelled", NO_LONGER_SO
     return None
@@ -134,18 +123,18 @@ def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[No
     return kept
 
 
-def _contact(situation: Situation, now: dt.datetime) -> ContactPoint | None:
-    """Return where the push goes: the first working contact whose channel was agreed to."""
-    for contact in situation.contacts:
-        if situation.agrees_to(_PURPOSES[contact.kind], now):
-            return contact
-    return None
+def _contact(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> ContactPoint | None:
+    """Return where the push goes: the first working contact whose channel was agreed to, and has room this month."""
+    agreed = [contact for contact in situation.contacts if situation.agrees_to(_PURPOSES[contact.kind], now)]
+    urgent = _is_urgent(told, japan_date(now))
+    with_room = (contact for contact in agreed if situation.has_room(contact.kind, urgent=urgent))
+    return next(with_room, agreed[0] if agreed else None)
 
 
 def _capped_until(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> dt.datetime | None:
     """Return when a push may go out again; None if it may now."""
     today = japan_date(now)
-    days_left = min(((notice.deadline_on - today).days for notice in told if notice.deadline_on), default=None)
+    days_left = _days_left(told, today)
     if days_left is not None and days_left <= _VERY_URGENT_DAYS:
         return None
     household_id = situation.household.id
@@ -157,6 +146,17 @@ def _capped_until(situation: Situation, told: Iterable[Notice], now: dt.datetime
     if len(counted) < PUSHES_A_WEEK:
         return None
     return morning_of(counted[-PUSHES_A_WEEK] + _WEEK, household_id)
+
+
+def _days_left(told: Iterable[Notice], today: dt.date) -> int | None:
+    """Return how many days the most pressing notice leaves: to its deadline, or to its last useful day."""
+    days = []
+    for notice in told:
+        if notice.deadline_on is not None:
+            days.append((notice.deadline_on - today).days)
+        elif notice.expires_at is not None and notice.kind not in _NOT_PRESSING:
+            days.append((japan_date(notice.expires_at) - today).days - 1)
+    return min(days, default=None)
 
 
 def _postponed(result: Release, notices: Iterable[Notice], until: dt.datetime) -> Release:
@@ -185,7 +185,7 @@ def _push(situation: Situation, contact: ContactPoint, told: Sequence[Notice], n
         "event_type": "notice.push",
         "due_at": now,
         "expires_at": _latest_use(told),
-        "gate": _gate(situation, told),
+        "gate": gate_of(situation, told),
         "notice_ids": tuple(notice.id for notice in told),
         "lane": Lane.NOTICE,
         "address": address_of(contact),
@@ -194,8 +194,14 @@ def _push(situation: Situation, contact: ContactPoint, told: Sequence[Notice], n
     }
     if contact.kind == "line":
         lock_screen = render("notices/message/line.txt", **values)
-        bubble = json.loads(render("notices/message/line.json", **values))
-        return LineMessage(**common, messages=(flex_message(lock_screen, bubble),), fallback_text=lock_screen)
+        buttons = postbacks.buttons(contact, _only_support(told, hidden), now)
+        bubble = json.loads(render("notices/message/line.json", **values, buttons=buttons))
+        return LineMessage(
+            **common,
+            messages=(flex_message(lock_screen, bubble),),
+            fallback_text=lock_screen,
+            urgent=_is_urgent(told, japan_date(now)),
+        )
     return EmailMessage(
         **common,
         subject=render("notices/message/subject.txt", **values),
@@ -204,6 +210,18 @@ def _push(situation: Situation, contact: ContactPoint, told: Sequence[Notice], n
         composed_at=now,
         unsubscribe_url=unsubscribe_url,
     )
+
+
+def _only_support(told: Sequence[Notice], hidden: int) -> Notice | None:
+    """Return the one support that a message tells of openly, if it tells of one alone: an outcome can be said of it."""
+    alone = len(told) == 1 and not hidden and told[0].programme_key != OVERVIEW
+    return told[0] if alone and told[0].kind in ("new_support", "deadline_reminder") else None
+
+
+def _is_urgent(told: Iterable[Notice], today: dt.date) -> bool:
+    """Whether the last week of something has begun: caps and the reserve of a month do not hold it back."""
+    days_left = _days_left(told, today)
+    return days_left is not None and days_left <= _URGENT_DAYS
 
 
 def _readable_unsigned(
@@ -224,89 +242,20 @@ def _readable_unsigned(
 
 
 def _sections(told: Iterable[Notice]) -> list[list[Notice]]:
-    """Put the reminders of one programme and day together: one section for all children; any other stands alone."""
+    """Put what says the same of several children together: reminders of one day, corrections of the same change."""
     sections: dict[object, list[Notice]] = defaultdict(list)
     for notice in told:
-        is_reminder = notice.kind == "deadline_reminder"
-        sections[(notice.programme_key, notice.deadline_on) if is_reminder else notice.id].append(notice)
+        sections[_same_section(notice)].append(notice)
     return [sorted(together, key=lambda notice: notice.subject) for together in sections.values()]
 
 
-def _events(situation: Situation, told: Sequence[Notice], now: dt.datetime) -> Iterable[WebhookMessage]:
-    """Yield one event per notice for every endpoint of every linked app that the family agreed to share with."""
-    if situation.household.protected_at is not None:
-        return
-    for link, endpoints in situation.links:
-        if not situation.agrees_to("share:partner", now, recipient=str(link.partner_id)):
-            continue
-        for notice in told:
-            for endpoint in endpoints:
-                earlier = situation.events_sent(notice.id, endpoint.id)
-                if not earlier % 2 and _wants(endpoint, "notice.created"):
-                    body = events.notice_created(_event_content(link, notice, earlier + 1, now), at=now)
-                    yield _event(situation, link, endpoint, notice, now, "notice.created", body)
-
-
-def _wants(endpoint: PartnerEndpoint, event_type: str) -> bool:
-    return not endpoint.event_types or event_type in endpoint.event_types
-
-
-def _event_content(link: PartnerLink, notice: Notice, sequence: int, now: dt.datetime) -> events.NoticeContent:
-    overview = notice.programme_key == OVERVIEW
-    sensitive = notice.sensitive or overview
-    return events.notice_content(
-        subject_id=link.subject_id,
-        notice_id=notice.id,
-        programme_id=None if sensitive else notice.programme_key,
-        category=notice.content.get("programme_kind", "overview") if sensitive else None,
-        kind="overview" if overview else notice.kind,  # type: ignore[arg-type]  # a notice's kind is one of them
-        deadline_on=notice.deadline_on,
-        sequence=sequence,
-        today=japan_date(now),
-    )
-
-
-def _event(
-    situation: Situation,
-    link: PartnerLink,
-    endpoint: PartnerEndpoint,
-    notice: Notice,
-    now: dt.datetime,
-    event_type: str,
-    body: bytes,
-) -> WebhookMessage:
-    sequence = situation.events_sent(notice.id, endpoint.id) + 1
-    return WebhookMessage(
-        dedupe_key=f"{event_type}:{situation.household.consent_epoch}:{endpoint.id}:{notice.id}:{sequence}",
-        event_id=pairwise_event_id(link.subject_id, event_type, str(notice.id), sequence),
-        event_type=event_type,
-        due_at=now,
-        expires_at=notice.expires_at,
-        gate=_gate(situation, [notice]),
-        notice_ids=(notice.id,),
-        partner_id=link.partner_id,
-        endpoint_id=endpoint.id,
-        body=body.decode(),
-    )
-
-
-def _gate(situation: Situation, told: Sequence[Notice]) -> Gate:
-    household = situation.household
-    subjects = {notice.subject for notice in told} | {
-        item["subject"] for notice in told for item in notice.content.get("items") or ()
-    }
-    return Gate(
-        household_id=household.id,
-        municipality_code=household.municipality_code,
-        consent_epoch=household.consent_epoch,
-        programme_keys=tuple(sorted(_programmes_told(told))),
-        subjects=tuple(sorted(subject for subject in subjects if ":" in subject)),
-    )
-
-
-def _programmes_told(told: Iterable[Notice]) -> set[str]:
-    items = (item["programme_key"] for notice in told for item in notice.content.get("items") or ())
-    return {notice.programme_key for notice in told if notice.programme_key != OVERVIEW} | set(items)
+def _same_section(notice: Notice) -> object:
+    if notice.kind in BEFORE_A_DAY:
+        return notice.kind, notice.programme_key, notice.deadline_on
+    if notice.kind == "correction":
+        changed = json.dumps([notice.content["changes"], notice.content["ended"], notice.content["reason"]])
+        return notice.kind, notice.programme_key, changed
+    return notice.id
 
 
 def _latest_use(told: Iterable[Notice]) -> dt.datetime | None:
@@ -322,11 +271,10 @@ def _latest_use(told: Iterable[Notice]) -> dt.datetime | None:
 def _push_log(situation: Situation, push: Message, told: Iterable[Notice], now: dt.datetime) -> PushLog:
     today = japan_date(now)
     household = situation.household
-    urgent = any(notice.deadline_on and (notice.deadline_on - today).days <= _URGENT_DAYS for notice in told)
     return PushLog(
         household_id=household.id,
         municipality_code=household.municipality_code,
         day=today,
         dedupe_key=push.dedupe_key,
-        exempt=urgent,
+        exempt=_is_urgent(told, today),
     )

@@ -5,27 +5,30 @@ Read in a municipality's context. Planning and release themselves are pure funct
 
 import datetime as dt
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, SQLModel, col, or_, select
 
+from app.delivery import channel_health
 from app.delivery.outbox import Lane
 from app.delivery.tables import Delivery
 from app.households.consent import is_given
 from app.households.contacts import usable_contacts_of
 from app.households.outcomes import CLOSING
-from app.households.tables import Consent, ContactPoint, Household, HouseholdDocument, Outcome
+from app.households.tables import Consent, ContactPoint, Household, HouseholdDocument, Move, Outcome
 from app.matching.tables import Entitlement
 from app.notices.holding import Holds
 from app.notices.tables import Notice, PushLog
 from app.partners.tables import PartnerEndpoint, PartnerLink
 from app.platform.change_queue import MATCHING, Change
+from app.platform.clock import real_now
 
-PUSH = "push"
-"""The one personal message of a day, by e-mail or LINE, as opposed to an event for an app's endpoint."""
+CAN_BE_CALLED_BACK = ("scheduled", "retrying")
+"""States of a delivery that has not gone out yet."""
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -41,12 +44,23 @@ class Situation:
     contacts: list[ContactPoint] = field(default_factory=list)
     links: list[tuple[PartnerLink, list[PartnerEndpoint]]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     pushes: list[PushLog] = field(default_factory=list)
-    sent: Counter[tuple[uuid.UUID, str]] = field(default_factory=Counter)
-    """How many messages went out or are on their way, by (notice, "push" or endpoint id)."""
+    pushed: set[uuid.UUID] = field(default_factory=set)
+    """Notices of which a personal message went out or is on its way."""
+    events: dict[tuple[uuid.UUID, uuid.UUID], list[str]] = field(default_factory=dict)
+    """Types of the events that went out or are on their way, oldest first, by (notice, endpoint)."""
+    waiting: set[uuid.UUID] = field(default_factory=set)
+    """Notices with a message that has not gone out yet and may still be called back."""
     held: frozenset[str] = frozenset()
     """Programmes that this household is not told of now; see `app.notices.holding`."""
+    unsettled: frozenset[str] = frozenset()
+    """Of these, whose stored rights nobody vouches for yet: nothing told of them is taken back or corrected."""
+    reserved: frozenset[str] = frozenset()
+    """Kinds of contacts whose month allows only what is urgent."""
+    used_up: frozenset[str] = frozenset()
+    """Kinds of contacts whose month allows nothing more."""
     is_changing: bool = False
     """Whether an evaluation is still to come: nothing is released that it might overturn."""
 
@@ -57,6 +71,10 @@ class Situation:
             for row in self.consents
         )
 
+    def has_room(self, kind: str, *, urgent: bool) -> bool:
+        """Whether a push may go by a kind of contact this month; who has no other one waits for the next month."""
+        return kind not in (self.used_up if urgent else self.reserved | self.used_up)
+
     def is_closed(self, programme_key: str, subject: str) -> bool:
         """Whether the family said that a support is done or not for them."""
         return any(
@@ -66,11 +84,22 @@ class Situation:
 
     def was_pushed(self, notice_id: uuid.UUID) -> bool:
         """Whether a personal message about a notice went out or is on its way."""
-        return self.sent[notice_id, PUSH] > 0
+        return notice_id in self.pushed
 
-    def events_sent(self, notice_id: uuid.UUID, endpoint_id: uuid.UUID) -> int:
-        """How many events an endpoint got about a notice: created, cancelled, created again … so odd means it knows."""
-        return self.sent[notice_id, str(endpoint_id)]
+    def events_to(self, notice_id: uuid.UUID, endpoint_id: uuid.UUID) -> Sequence[str]:
+        """Return the types of the events that an endpoint got about a notice, oldest first."""
+        return self.events.get((notice_id, endpoint_id), ())
+
+    def is_known_to(self, notice_id: uuid.UUID, endpoint_id: uuid.UUID) -> bool:
+        """Whether an app shows a notice: the last that it heard is that there is one."""
+        return self.events_to(notice_id, endpoint_id)[-1:] in (["notice.created"], ["notice.updated"])
+
+    def first_told_as(self, notice: Notice) -> Notice:
+        """Return the notice that a correction corrects in the end: apps know it by that one's name."""
+        before = {other.superseded_by: other for other in self.notices if other.superseded_by is not None}
+        while notice.id in before:
+            notice = before[notice.id]
+        return notice
 
     def refuses(self, category: str) -> bool:
         """Whether the family was asked for a category of facts and said no, or took its yes back."""
@@ -97,14 +126,16 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID], hold
     consents = _by_household(session, Consent, ids)
     contacts = _by_household(session, ContactPoint, ids)
     outcomes = _by_household(session, Outcome, ids)
+    moves = _by_household(session, Move, ids)
     notices = _by_household(session, Notice, ids)
     pushes = _by_household(session, PushLog, ids)
     links = _links(session, ids)
-    sent, live_keys = _messages(session, ids)
+    messages = _messages(session, ids)
     changing = set(
         session.exec(select(Change.household_id).where(col(Change.household_id).in_(ids), Change.reader == MATCHING))
     )
-    return [
+    reserved, used_up = channel_health.short_of_quota(session, real_now())
+    situations = [
         Situation(
             household=household,
             document=documents.get(household.id, {}),
@@ -113,14 +144,27 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID], hold
             contacts=usable_contacts_of(household, contacts[household.id]),
             links=links[household.id],
             outcomes=[row for row in outcomes[household.id] if row.undone_at is None],
+            moves=moves[household.id],
             notices=notices[household.id],
-            pushes=[row for row in pushes[household.id] if row.dedupe_key in live_keys],
-            sent=sent[household.id],
+            pushes=pushes[household.id],
             held=holds.of(household.id),
+            unsettled=holds.unsettled(household.id),
+            reserved=reserved,
+            used_up=used_up,
             is_changing=household.id in changing,
         )
         for household in households
     ]
+    for situation in situations:
+        _know_messages(situation, messages[situation.household.id])
+    return situations
+
+
+def read_messages_again(session: Session, situation: Situation) -> None:
+    """Bring what a situation knows of messages up to date after some were called back."""
+    household_id = situation.household.id
+    situation.pushes = list(_rows(session, PushLog, [household_id]))
+    _know_messages(situation, _messages(session, [household_id])[household_id])
 
 
 def _rows(session: Session, table: type[Row], ids: Sequence[uuid.UUID]) -> Sequence[Row]:
@@ -136,24 +180,49 @@ def _by_household(session: Session, table: type[Row], ids: Sequence[uuid.UUID]) 
     return grouped
 
 
-def _messages(
-    session: Session, ids: Sequence[uuid.UUID]
-) -> tuple[dict[uuid.UUID, Counter[tuple[uuid.UUID, str]]], set[str]]:
-    """Return, by household, what went out or is on its way, and the keys of all those messages."""
-    sent: dict[uuid.UUID, Counter[tuple[uuid.UUID, str]]] = defaultdict(Counter)
-    keys = set()
-    statement = select(Delivery).where(
-        col(Delivery.household_id).in_(ids),
-        Delivery.lane != Lane.TRANSACTIONAL,
-        Delivery.state != "cancelled",
-        # A push that its address refused for good reached nobody; the next channel may carry it.
-        or_(Delivery.lane != Lane.NOTICE, Delivery.state != "failed"),
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What planning knows of one message that was not called back."""
+
+    dedupe_key: str
+    notice_ids: Sequence[uuid.UUID]
+    endpoint_id: uuid.UUID | None
+    event_type: str
+    state: str
+
+
+def _know_messages(situation: Situation, messages: Sequence[_Sent]) -> None:
+    live_keys = {message.dedupe_key for message in messages}
+    situation.pushes = [row for row in situation.pushes if row.dedupe_key in live_keys]
+    situation.pushed, situation.events, situation.waiting = set(), {}, set()
+    for message in messages:
+        if message.state in CAN_BE_CALLED_BACK:
+            situation.waiting.update(message.notice_ids)
+        if message.endpoint_id is None:
+            situation.pushed.update(message.notice_ids)
+            continue
+        for notice_id in message.notice_ids:
+            situation.events.setdefault((notice_id, message.endpoint_id), []).append(message.event_type)
+
+
+def _messages(session: Session, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[_Sent]]:
+    """Return, by household, what went out or is on its way, oldest first; never the sealed contents."""
+    columns = (Delivery.household_id, Delivery.dedupe_key, Delivery.notice_ids, Delivery.endpoint_id)
+    statement = (
+        select_columns(*columns, Delivery.event_type, Delivery.state)  # type: ignore[call-overload]  # columns, not rows
+        .where(
+            col(Delivery.household_id).in_(ids),
+            col(Delivery.lane) != Lane.TRANSACTIONAL,
+            col(Delivery.state) != "cancelled",
+            # A push that its address refused for good reached nobody; the next channel may carry it.
+            or_(col(Delivery.lane) != Lane.NOTICE, col(Delivery.state) != "failed"),
+        )
+        .order_by(col(Delivery.id))
     )
-    for row in session.exec(statement):
-        keys.add(row.dedupe_key)
-        if row.household_id is not None:
-            sent[row.household_id].update((notice_id, str(row.endpoint_id or PUSH)) for notice_id in row.notice_ids)
-    return sent, keys
+    sent: dict[uuid.UUID, list[_Sent]] = defaultdict(list)
+    for household_id, *message in session.execute(statement):
+        sent[household_id].append(_Sent(*message))
+    return sent
 
 
 def _links(

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import Column, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -35,7 +35,9 @@ class Notice(SQLModel, table=True):
         default=None, foreign_key="notices.id", description="told as part of this one"
     )
     superseded_by: uuid.UUID | None = Field(
-        default=None, foreign_key="notices.id", description="the correction that took its place"
+        default=None,
+        sa_column=Column(ForeignKey("notices.id", deferrable=True, initially="DEFERRED")),
+        description="the correction that took its place; both are written in one go",
     )
     sensitive: bool = False
     guardian: str | None = Field(default=None, description="the one guardian it belongs to; null = all of them")

@@ -1,9 +1,10 @@
 """From an answer to words: the content of a notice, kept as told. Every word comes from `templates/` or the registry.
 
 A content is a plain mapping (it is stored as JSON and rendered by the templates of each channel):
-`kind name title verdict_text subject_text reason amount_text steps cost_of_delay_text received_text pays_from_text
-deadline_label deadline_text deadline_short counted_on deadline_on period_text how documents contact minutes
-check_yourself source_url source_title source_checked_on version programme_kind perhaps items`.
+`kind name title verdict_text subject_text reason amount_text yen most_yen steps step_yen cost_of_delay_text
+received_text pays_from_text deadline_label deadline_text deadline_short counted_on deadline_on valid_from valid_until
+period_text how documents contact desk minutes check_yourself source_url source_title source_checked_on version
+programme_kind perhaps items changes ended`. What a correction changed stands in `changes`, each as `label old new`.
 """
 
 import datetime as dt
@@ -12,7 +13,7 @@ from typing import Any
 
 from app.matching.tables import Entitlement
 from app.platform.rendering import japanese_date, phrases, short_date
-from app.registry.programme import Programme
+from app.registry.programme import Contact, Programme
 
 Content = dict[str, Any]
 LANGUAGE = "ja"
@@ -21,7 +22,9 @@ BLANK: Content = {
     "reason": "",
     "amount_text": "",
     "yen": 0,
+    "most_yen": 0,
     "steps": [],
+    "step_yen": [],
     "cost_of_delay_text": "",
     "received_text": "",
     "pays_from_text": "",
@@ -34,11 +37,14 @@ BLANK: Content = {
     "form_text": "",
     "documents": [],
     "contact": "",
+    "desk": "",
     "checked": [],
     "check_yourself": [],
     "source_title": "",
     "perhaps": False,
     "items": [],
+    "changes": [],
+    "ended": False,
 }
 """What a content says nothing about; the templates may ask for every key."""
 _USABLE_WINDOW = ("vaccination", "checkup")
@@ -71,11 +77,15 @@ def support_content(
         "reason": str(answer.get("reason", {}).get(LANGUAGE, "")),
         "amount_text": amount_text(answer.get("amount")),
         "yen": _yen(answer.get("amount")),
+        "most_yen": _most_yen(answer.get("amount")),
         "steps": _steps(answer),
+        "step_yen": [_most_yen(step) for step in answer.get("steps") or ()],
         "cost_of_delay_text": "" if established else _cost_of_delay(answer),
         "received_text": _received(answer) if established else "",
         "pays_from_text": _pays_from(answer, entitlement.deadline_on),
         "period_text": "" if programme.kind == "procedure" else _period(entitlement),
+        "valid_from": entitlement.valid_from.isoformat(),
+        "valid_until": entitlement.valid_until.isoformat() if entitlement.valid_until else None,
         "form_text": answer.get("form") or "",
         "checked": list(answer.get("checked", ())),
         "perhaps": perhaps,
@@ -91,6 +101,67 @@ def reminder_content(support: Content) -> Content:
         name=support["name"], deadline_label=support["deadline_label"], deadline=support["deadline_short"]
     )
     return {**support, "kind": "deadline_reminder", "title": title}
+
+
+def ending_content(support: Content, until: dt.date, last_useful_on: dt.date) -> Content:
+    """Return the content of an `ending_soon`: the right ends on `until`; after `last_useful_on` it is too late."""
+    words = phrases("notices/phrases.ja")
+    earlier = last_useful_on < until
+    return {
+        **support,
+        "kind": "ending_soon",
+        "title": words["title"]["ending_soon"].format(name=support["name"], last=short_date(until)),
+        "deadline_label": words["ending"]["apply_by" if earlier else "last_day"],
+        "deadline_on": last_useful_on.isoformat(),
+        "deadline_short": short_date(last_useful_on),
+        "deadline_text": words["deadline"]["office"].format(office=japanese_date(last_useful_on)),
+        "counted_on": until.isoformat(),
+    }
+
+
+def correction_content(support: Content, changes: Sequence[Content]) -> Content:
+    """Return the content of a `correction`: what holds now, and what it was."""
+    title = phrases("notices/phrases.ja")["title"]["correction"].format(name=support["name"])
+    return {**support, "kind": "correction", "title": title, "changes": list(changes)}
+
+
+def loss_content(told: Content, why: str) -> Content:
+    """Return the content of the notice that a right which was told is there no more.
+
+    Args:
+        told: what the family was told.
+        why: programme_ended, programme_changed or facts_changed.
+    """
+    words = phrases("notices/phrases.ja")
+    kept = ("name", "subject_text", "contact", "source_url", "source_title", "source_checked_on", "programme_kind")
+    return {
+        **BLANK,
+        **{name: told[name] for name in (*kept, "version") if name in told},
+        "kind": "correction",
+        "ended": True,
+        "title": words["title"]["loss"].format(name=told["name"]),
+        "reason": words["loss"][why],
+    }
+
+
+def changed_day(label: str, old: dt.date, new: dt.date) -> Content:
+    """Return a changed deadline as `label old new`."""
+    return {"label": label, "old": japanese_date(old), "new": japanese_date(new)}
+
+
+def changed_amount(old: str, new: str) -> Content:
+    """Return a changed amount as `label old new`."""
+    return {"label": phrases("notices/phrases.ja")["correction"]["amount"], "old": old, "new": new}
+
+
+def changed_beginning(old: dt.date, new: dt.date) -> Content:
+    """Return a changed first day as `label old new`."""
+    return changed_day(phrases("notices/phrases.ja")["correction"]["beginning"], old, new)
+
+
+def changed_end(old: dt.date, new: dt.date) -> Content:
+    """Return a changed last day as `label old new`."""
+    return changed_day(phrases("notices/phrases.ja")["correction"]["end"], old, new)
 
 
 def question_content(programme: Programme, question: str, fact_path: str, decides: Sequence[str]) -> Content:
@@ -220,6 +291,11 @@ def _yen(amount: Mapping[str, Any] | None) -> int:
     return int((amount or {}).get("yen") or (amount or {}).get("least") or 0)
 
 
+def _most_yen(amount: Mapping[str, Any] | None) -> int:
+    """Return the amount, or the most of it."""
+    return int((amount or {}).get("yen") or (amount or {}).get("most") or 0)
+
+
 def _period(entitlement: Entitlement) -> str:
     words = phrases("notices/phrases.ja")
     first = japanese_date(entitlement.valid_from)
@@ -263,6 +339,7 @@ def _registry_part(programme: Programme) -> Content:
         "online_url": online,
         "documents": [text.in_language(LANGUAGE) for text in application.documents] if application else [],
         "contact": _contact_text(contact) if contact else "",
+        "desk": _desk(programme, contact) if contact else "",
         "minutes": application.minutes if application else None,
         "check_yourself": [text.in_language(LANGUAGE) for text in programme.unmodelled],
         "source_url": source.url,
@@ -272,9 +349,14 @@ def _registry_part(programme: Programme) -> Content:
     }
 
 
-def _contact_text(contact: Any) -> str:
+def _contact_text(contact: Contact) -> str:
     parts = [contact.desk.in_language(LANGUAGE), contact.phone, contact.hours and contact.hours.in_language(LANGUAGE)]
     return " ".join(part for part in parts if part)
+
+
+def _desk(programme: Programme, contact: Contact) -> str:
+    """Return what names a desk whose calls are counted together: its number, or its name in its area."""
+    return contact.phone or f"{programme.municipality}/{contact.desk.in_language(LANGUAGE)}"
 
 
 def _date(value: object) -> dt.date | None:

@@ -27,6 +27,7 @@ from app.households.line_linking import LIFETIME, contacts_of_user, keep_link_to
 from app.households.outcomes import record_outcome
 from app.households.tables import ContactPoint, Household
 from app.notices.postbacks import LATER, STOP, Postback, outcome_of, postback_data, read_postback
+from app.notices.recall import outcome_changed
 from app.notices.tables import Notice
 from app.platform import bell, clock
 from app.platform.database import Context, app_session, enter, worker_session
@@ -180,11 +181,18 @@ def _unfollow(session: Session, event: LineEvent, user_id: str, stopped: list[uu
     if _was_overtaken(session, event):
         return "overtaken"
     for found in contacts_of_user(session, user_id):
-        enter(session, Context(municipality=found.municipality_code))
-        if stop_contact(session, found.household_id, found.id, BLOCKED):
+        if _stop(session, found, BLOCKED):
             stopped.append(found.household_id)
-            session.flush()
     return "blocked" if stopped else "nobody"
+
+
+def _stop(session: Session, found: ContactPoint, reason: str) -> bool:
+    """Set one contact aside; its household's gate is held, so that neither claim nor planner sends behind our back."""
+    enter(session, Context(municipality=found.municipality_code))
+    session.exec(select(Household).where(Household.id == found.household_id).with_for_update()).one()
+    stopped = stop_contact(session, found.household_id, found.id, reason)
+    session.flush()
+    return stopped
 
 
 def _was_overtaken(session: Session, event: LineEvent) -> bool:
@@ -228,8 +236,7 @@ def _button(session: Session, event: LineEvent, content: Mapping[str, str], stop
         return "unknown_button"
     mine = [found for found in contacts_of_user(session, user_id) if found.id == pressed.contact_point_id]
     if mine and pressed.action == STOP:
-        enter(session, Context(municipality=mine[0].municipality_code))
-        if stop_contact(session, mine[0].household_id, mine[0].id, _STOPPED):
+        if _stop(session, mine[0], _STOPPED):
             stopped.append(mine[0].household_id)
         _answer(session, event, user_id, "stopped", [_link_button()])
         return "stopped"
@@ -246,6 +253,7 @@ def _button(session: Session, event: LineEvent, content: Mapping[str, str], stop
         outcome_of(pressed.action, notice),
         by=f"guardian:{contact.guardian}",
     )
+    outcome_changed(session, notice.household_id, notice.programme_key, notice.subject)
     answer = "outcome_later" if pressed.action == LATER else "outcome_kept"
     _answer(session, event, user_id, answer, [_open_button()], contact=contact)
     return f"outcome_{pressed.action}"

@@ -18,7 +18,7 @@ from sqlmodel import select
 from app.delivery.channels.line import retry_key
 from app.delivery.tables import Delivery
 from app.households.tables import Household
-from app.notices.planning import OVERVIEW
+from app.notices.rows import OVERVIEW
 from app.notices.tables import Notice
 from app.platform.database import owner_session
 from app.sandbox.servers import Sandbox

@@ -16,7 +16,8 @@ from app.households.outcomes import current_outcomes, record_outcome, undo_outco
 from app.households.tables import Household as HouseholdRow
 from app.matching.tables import Entitlement
 from app.notices import inbox
-from app.notices.planning import OVERVIEW
+from app.notices.recall import outcome_changed
+from app.notices.rows import OVERVIEW
 from app.notices.tables import Notice
 from app.partners.links import notice_behind
 from app.partners.tables import PartnerLink
@@ -137,6 +138,7 @@ def tell_outcome(request: Request, actor: Household, notice_id: uuid.UUID, form:
                 by=actor.name,
                 reason=reason if outcome == "told_not_eligible" else None,
             )
+        outcome_changed(session, actor.household_id, row.programme_key, row.subject)
         session.commit()
         shown = inbox.read_notice(session, actor.household_id, notice_id, clock.now().astimezone(clock.JAPAN))
         session.commit()

@@ -41,7 +41,7 @@ def test_who_is_only_perhaps_entitled_is_named_apart():
     assert not only["perhaps"]
 
 
-def test_running_deadlines_come_first_then_amounts_and_the_unsure_last():
+def test_near_deadlines_come_first_then_amounts_and_the_unsure_last():
     parts = digest.overview_parts(
         [
             content("unsure", "ご家庭", perhaps=True, deadline_on="2026-11-25"),
@@ -52,8 +52,8 @@ def test_running_deadlines_come_first_then_amounts_and_the_unsure_last():
         ],
         TODAY,
     )
-    assert [told["name"] for told in parts["in_full"]] == ["soon", "late", "money"]
+    assert [told["name"] for told in parts["in_full"]] == ["soon", "money", "late"]  # years ahead presses nobody
     assert [(told["name"], told["line"]) for told in parts["brief"]] == [("passed", "ご家庭")]
     assert [told["name"] for told in parts["perhaps"]] == ["unsure"]
-    assert parts["in_full"][1]["line"] == "ご家庭、2028年11月21日(火)まで"
-    assert parts["in_full"][2]["line"] == "ご家庭、月5,000円(目安)"
+    assert parts["in_full"][2]["line"] == "ご家庭、2028年11月21日(火)まで"
+    assert parts["in_full"][1]["line"] == "ご家庭、月5,000円(目安)"

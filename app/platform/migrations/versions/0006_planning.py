@@ -16,7 +16,16 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("notices", sa.Column("superseded_by", sa.Uuid(), nullable=True))
-    op.create_foreign_key(op.f("notices_superseded_by_fkey"), "notices", "notices", ["superseded_by"], ["id"])
+    # deferred: a told notice and the correction that takes its place are written in one go
+    op.create_foreign_key(
+        op.f("notices_superseded_by_fkey"),
+        "notices",
+        "notices",
+        ["superseded_by"],
+        ["id"],
+        initially="DEFERRED",
+        deferrable=True,
+    )
     op.create_index("notices_ending", "notices", ["expires_at"], postgresql_where=sa.text("state = 'released'"))
     op.create_table(
         "desk_days",

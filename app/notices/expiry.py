@@ -1,0 +1,63 @@
+"""Expiry: when the last useful day of a told notice has passed, it counts as over, and apps take it off the screen."""
+
+import datetime as dt
+import uuid
+
+from sqlmodel import Session, col, select
+
+from app.delivery.outbox import WebhookMessage, enqueue_all
+from app.notices.app_events import EXPIRED, ended_events
+from app.notices.holding import holds_in
+from app.notices.situation import read_situations
+from app.notices.tables import Notice
+from app.platform.database import Context, worker_session
+
+HOUSEHOLDS_AT_ONCE = 500
+
+
+def expire_due(now: dt.datetime) -> int:
+    """Expire every told notice whose `expires_at` has come; return how many events for apps were queued."""
+    queued, last = 0, uuid.UUID(int=0)
+    while households := _households(now, last):
+        last = households[-1][0]
+        by_municipality: dict[str, list[uuid.UUID]] = {}
+        for household_id, code in households:
+            by_municipality.setdefault(code, []).append(household_id)
+        for code, ids in by_municipality.items():
+            queued += _expire_in(code, ids, now)
+    return queued
+
+
+def _households(now: dt.datetime, after: uuid.UUID) -> list[tuple[uuid.UUID, str]]:
+    """Return the next households, by id, that have a told notice which is over."""
+    with worker_session() as session:
+        rows = session.exec(
+            select(Notice.household_id, Notice.municipality_code)
+            .where(Notice.state == "released", col(Notice.expires_at) <= now, Notice.household_id > after)
+            .distinct()
+            .order_by(col(Notice.household_id))
+            .limit(HOUSEHOLDS_AT_ONCE)
+        )
+        return [(household_id, code) for household_id, code in rows]
+
+
+def _expire_in(municipality_code: str, ids: list[uuid.UUID], now: dt.datetime) -> int:
+    with worker_session(Context(municipality=municipality_code)) as session:
+        queued = _expire(session, municipality_code, ids, now)
+        session.commit()
+    return queued
+
+
+def _expire(session: Session, municipality_code: str, ids: list[uuid.UUID], now: dt.datetime) -> int:
+    messages: list[WebhookMessage] = []
+    for situation in read_situations(session, ids, holds_in(session, municipality_code)):
+        over = [
+            notice
+            for notice in situation.notices
+            if notice.state == "released" and notice.expires_at is not None and notice.expires_at <= now
+        ]
+        for notice in over:
+            notice.state, notice.closed_reason = "expired", "its last useful day has passed"
+        messages += ended_events(situation, over, now, EXPIRED)
+    session.flush()
+    return len(enqueue_all(session, messages))

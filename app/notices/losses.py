@@ -1,0 +1,110 @@
+"""Losses: a right that was told is there no more. The family hears it once, kindly, with why and where to ask. Pure.
+
+Nobody hears of it where it goes without saying: the right had run its course, was only possible, has another in its
+place, or its family said that it is not for them, took a person or a consent back, or moved away (that has its own
+notice).
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+
+from app.households.consent import is_given
+from app.households.outcomes import CLOSING
+from app.notices import wording
+from app.notices.quiet_hours import next_allowed
+from app.notices.rows import HOUSEHOLD, SUPPORT_KINDS, is_ending
+from app.notices.situation import Situation
+from app.notices.tables import Notice
+from app.platform.clock import japan_date
+from app.registry.loading import Registry
+from app.rules.municipality_code import covers
+
+_READABLE = dt.timedelta(days=30)
+"""How long the message is worth pushing; the inbox keeps it."""
+_NOT_THEIRS = CLOSING & {"told_not_eligible", "not_wanted"}
+
+
+def of(situation: Situation, registry: Registry, ended: Iterable[Notice], now: dt.datetime) -> list[Notice]:
+    """Return what to tell of the notices that planning has just cancelled because their right is gone."""
+    if not situation.agrees_to("matching:basic", now):
+        return []
+    return [_loss(situation, registry, notice, now) for notice in ended if _is_felt(situation, registry, notice, now)]
+
+
+def _is_felt(situation: Situation, registry: Registry, notice: Notice, now: dt.datetime) -> bool:
+    """Whether a family believes in a right that it has lost, and does not know why."""
+    return (
+        notice.state == "cancelled"
+        and notice.kind in SUPPORT_KINDS
+        and not is_ending(notice)
+        and notice.released_at is not None
+        and (notice.expires_at is None or notice.expires_at > now)
+        and not notice.content.get("perhaps")
+        and notice.programme_key not in situation.held
+        and not situation.is_stopped(notice.subject)
+        and _is_part_of(situation, notice.subject)
+        and covers(notice.programme_key.partition("/")[0], situation.household.municipality_code)
+        and not _has_another_in_its_place(situation, registry, notice)
+        and not _was_turned_down(situation, notice)
+        and not _consent_was_taken_back(situation, notice, now)
+    )
+
+
+def _is_part_of(situation: Situation, subject: str) -> bool:
+    """Whether the person is still in the family's answers; who was taken out of them is not spoken of."""
+    if ":" not in subject:
+        return True
+    person_id = subject.partition(":")[2]
+    people = (
+        one for plural in ("guardians", "children", "pregnancies") for one in situation.document.get(plural) or ()
+    )
+    return any(person.get("id") == person_id for person in people)
+
+
+def _has_another_in_its_place(situation: Situation, registry: Registry, notice: Notice) -> bool:
+    """Whether a local variant of the programme, or its original, holds for the same person now."""
+    mine = {row.programme_key for row in situation.entitlements if row.subject in (notice.subject, HOUSEHOLD)}
+    pairs = {
+        (key, versions[-1].based_on)
+        for key, versions in registry.programmes.items()
+        if versions[-1].based_on is not None
+    }
+    key = notice.programme_key
+    return any((one == key and other in mine) or (other == key and one in mine) for one, other in pairs)
+
+
+def _was_turned_down(situation: Situation, notice: Notice) -> bool:
+    return any(
+        (told.programme_key, told.subject) == (notice.programme_key, notice.subject) and told.outcome in _NOT_THEIRS
+        for told in situation.outcomes
+    )
+
+
+def _consent_was_taken_back(situation: Situation, notice: Notice, now: dt.datetime) -> bool:
+    """Whether the family withdrew a category of facts since: without it nothing can be said, for or against."""
+    return any(
+        row.purpose.startswith("matching:") and row.state == "withdrawn" and not is_given(row, now)
+        for row in situation.consents
+    )
+
+
+def _loss(situation: Situation, registry: Registry, notice: Notice, now: dt.datetime) -> Notice:
+    programme = registry.version_on(notice.programme_key, japan_date(now))
+    if programme is None or not programme.notifies:
+        why = "programme_ended"
+    else:
+        why = "programme_changed" if programme.version != notice.content.get("version") else "facts_changed"
+    return Notice(
+        household_id=situation.household.id,
+        municipality_code=situation.household.municipality_code,
+        programme_key=notice.programme_key,
+        subject=notice.subject,
+        kind="correction",
+        occasion=f"ended/{notice.kind}/{notice.occasion}",
+        sensitive=notice.sensitive,
+        guardian=notice.guardian,
+        programme_version=notice.programme_version,
+        content=wording.loss_content(notice.content, why),
+        release_at=next_allowed(now, situation.household.id),
+        expires_at=now + _READABLE,
+    )
