@@ -8,16 +8,20 @@ import uuid
 
 from sqlmodel import Session, select
 
-from app.households.tables import Household, PersonStop, ProtectionEvent
+from app.households.tables import ContactPoint, Household, PersonStop, ProtectionEvent
 from app.platform import clock
 from app.platform.errors import InvalidInput, NotFound
 
 
 def raise_protection(session: Session, household_id: uuid.UUID, *, by: str, reason: str | None = None) -> Household:
-    """Raise the flag; raising it again keeps the first instant, so that nothing known before becomes usable."""
+    """Raise the flag; raising it again keeps the first instant, so that nothing known before becomes usable.
+
+    The flag is never older than a contact that was confirmed before it, whatever the clocks of the machines said.
+    """
     household = _locked(session, household_id)
     if household.protected_at is None:
-        household.protected_at = clock.now()
+        known = session.exec(select(ContactPoint.confirmed_at).where(ContactPoint.household_id == household_id))
+        household.protected_at = max([clock.now(), *(at for at in known if at is not None)])
         session.add(household)
     _log(session, household, "raised", by, None, reason)
     return household

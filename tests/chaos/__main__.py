@@ -41,6 +41,8 @@ _POINTS: Final = ("before_claim", "claiming", "after_claim", "mid_send", "after_
 #: Points that hold what was promised by the issue come more often than the fifth, which is a present.
 _POINT_WEIGHTS: Final = (2, 1, 3, 3, 3)
 _WHOLE_SHARE: Final = 0.12
+#: Threads that act for families, in each process of families.
+_ACTORS: Final = 3
 _DAY: Final = dt.date(2026, 11, 24)
 _MOST_SHOWN: Final = 40
 
@@ -67,7 +69,7 @@ class Plan:
     @property
     def patient(self) -> tuple[str, ...]:
         """Return the endpoints for which something may be left over: a breaker needs half a minute to close again."""
-        return ("gone",) if self.rest_seconds >= 60 else ("gone", "hang", "error", "throttle", "trickle")
+        return ("gone",) if self.minutes >= 0.5 else ("gone", "hang", "error", "throttle", "trickle")
 
 
 class Play:
@@ -151,7 +153,8 @@ class Play:
     def order_kill(self, point: str = "") -> None:
         self.orders += 1
         point = point or self.chance.choices(_POINTS, _POINT_WEIGHTS)[0]
-        whole = "-whole" if self.chance.random() < _WHOLE_SHARE else ""
+        # In a short run there is no time to start workers anew.
+        whole = "-whole" if self.chance.random() < _WHOLE_SHARE and self.plan.minutes >= 0.5 else ""
         (self.stage.folder / "orders" / f"{self.orders:05d}-{point}{whole}").touch()
 
     def wipe_broker(self) -> None:
@@ -235,14 +238,14 @@ class Play:
         return len(lines(self.stage.folder / "answers.jsonl"))
 
     def run(self) -> None:
-        """Break things until the time is over and enough has happened, or twice the time has passed."""
+        """Break things until the time is over and enough has happened, but not for much longer than that."""
         seconds = self.plan.minutes * 60
         began = time.monotonic()
         every = seconds / max(self.plan.kills, 1) * 0.85
         next_kill, next_look = began + 2, began
         faults = self._planned_faults(began, seconds)
         enough = False
-        while time.monotonic() - began < (seconds if enough else 2 * seconds):
+        while time.monotonic() - began < (seconds if enough else max(2 * seconds, seconds + 30)):
             self.tick()
             now = time.monotonic()
             if now >= next_kill and len(list((self.stage.folder / "orders").iterdir())) < 6:
@@ -361,21 +364,26 @@ def _open_the_world(play: Play) -> None:
 
 
 def _gather_families(play: Play) -> None:
-    """Enrol the families and start everybody who acts: workers, beat, and two processes of families."""
+    """Enrol the families, start everybody who acts, and wait until the first message has arrived."""
     plan, made = play.plan, play.stage
     families = enrol_families(made.folder, made.partners, plan.families, seed=plan.seed)
+    small = plan.senders == 1
     for number in range(plan.senders):
-        play.start_worker(f"sender-{number}", "delivery", 2)
-    play.start_worker("work", "work,delivery", 1)
+        play.start_worker(f"sender-{number}", "delivery,work" if small else "delivery", 2)
+    if not small:
+        play.start_worker("work", "work,delivery", 1)
     play.start_beat("beat")
+    acting = 1 if small else 2
     pace = plan.minutes * 60 / max(plan.withdrawals, 1)
-    for number in range(2):
+    for number in range(acting):
         path = made.folder / f"families-{number}.json"
-        known = {"families": families[number::2], "partners": made.partners}
+        known = {"families": families[number::acting], "partners": made.partners}
         path.write_text(json.dumps(known, default=str))
         command = ["-m", "tests.chaos.families", "--families", str(path), "--seed", str(plan.seed * 10 + number)]
-        command += ["--threads", "3", "--pause", f"{pace * 2.5:.3f}", "--rate", str(plan.rate / 2)]
-        play.start(f"families-{number}", [*command, *(["--newcomers"] if plan.real and number == 0 else [])])
+        command += ["--threads", str(_ACTORS), "--pause", f"{pace * _ACTORS * acting * 0.4:.3f}"]
+        command += ["--rate", str(plan.rate / acting), *(["--newcomers"] if plan.real and number == 0 else [])]
+        play.start(f"families-{number}", command)
+    play._wait(lambda: made.query("SELECT FROM chaos_changes WHERE after = 'delivered' LIMIT 1"), 60)
 
 
 def _tell(text: str) -> None:
