@@ -16,6 +16,7 @@ from app.cli import (
     halt_commands,
     household_care_commands,
     household_commands,
+    mail_commands,
     operator_commands,
     quarantine_commands,
     registry_commands,
@@ -58,6 +59,7 @@ registry_life_commands.add_to(registry_commands.registry, main)
 main.command("run")(demo_command.run)
 main.add_typer(operator_commands.database, name="database")
 main.add_typer(operator_commands.keys, name="keys")
+main.add_typer(mail_commands.mail, name="mail")
 main.add_typer(operator_commands.access, name="access")
 main.add_typer(household_care_commands.care, name="household")
 main.add_typer(halt_commands.halt, name="halt")
