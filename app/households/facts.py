@@ -73,7 +73,6 @@ def only_consented(document: Document, categories: Collection[str], known: FactC
         categories: consented categories such as basic, income, disability_health.
         known: the catalogue that says which category a fact belongs to; an unlisted key counts as basic.
     """
-
     return without(document, hidden_facts(categories, known))
 
 

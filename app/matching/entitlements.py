@@ -69,6 +69,18 @@ _INSERT = (
     f"INSERT INTO entitlements (municipality_code, evaluated_at, {', '.join(_COLUMNS)})"
     f" SELECT :code, :now, {', '.join(_COLUMNS)} FROM evaluated_rights r"
 )
+_STORED = ", ".join(f"e.{name}" for name in COMPARED)
+_EVALUATED = ", ".join(f"r.{name}" for name in COMPARED)
+_NAMES = ", ".join(f"CASE WHEN e.{name} IS DISTINCT FROM r.{name} THEN '{name}' END" for name in COMPARED)
+_COMPARE = (
+    "SELECT e.household_id, e.programme_key, e.subject, 'too many' AS kind, ARRAY[]::text[] AS fields"
+    f" FROM entitlements e WHERE {{scope}} AND NOT EXISTS (SELECT FROM evaluated_rights r WHERE {_SAME})"
+    " UNION ALL SELECT r.household_id, r.programme_key, r.subject, 'missing', ARRAY[]::text[]"
+    f" FROM evaluated_rights r WHERE NOT EXISTS (SELECT FROM entitlements e WHERE {{scope}} AND {_SAME})"
+    f" UNION ALL SELECT e.household_id, e.programme_key, e.subject, 'different', array_remove(ARRAY[{_NAMES}], NULL)"
+    f" FROM entitlements e JOIN evaluated_rights r ON {_SAME} WHERE {{scope}}"
+    f" AND ({_STORED}) IS DISTINCT FROM ({_EVALUATED}) ORDER BY 1, 2, 3"
+)
 _IF_NEW = f" WHERE NOT EXISTS (SELECT FROM entitlements e WHERE {{scope}} AND {_SAME})"
 
 
@@ -131,6 +143,42 @@ def store(
     if copied:
         found.added = session.execute(text(insert), values).rowcount  # type: ignore[attr-defined]
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One stored row that an evaluation does not say, says otherwise, or one that it says and nobody stored.
+
+    Attributes:
+        kind: missing, too many or different.
+        fields: names of the columns that differ; empty unless different.
+    """
+
+    household_id: uuid.UUID
+    programme_key: str
+    subject: str
+    kind: str
+    fields: tuple[str, ...] = ()
+
+
+def compare(
+    session: Session,
+    household_ids: Collection[uuid.UUID],
+    rights: Iterable[Right],
+    left_alone: LeftAlone = NOTHING,
+) -> list[Difference]:
+    """Return where the stored entitlements of households are not what was evaluated; nothing is written.
+
+    Args:
+        session: in the municipality's context.
+        household_ids: everybody who was looked at.
+        rights: as evaluated, of these households.
+        left_alone: rows that are not compared.
+    """
+    _copy(session, rights)
+    scope, values = _scope(household_ids, None, left_alone)
+    found = session.execute(text(_COMPARE.format(scope=scope)), values)
+    return [Difference(*row[:4], tuple(row[4])) for row in found]
 
 
 def _scope(

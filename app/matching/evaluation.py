@@ -50,17 +50,13 @@ class Engine:
             broken = _broken_in(registry)
             sound = [version for version in registry.versions if version.key not in broken]
             rulebook = Rulebook.compile(sound, registry.facts, registry.parameters, registry.replacements)
-        words = Phrases(
-            LANGUAGE, phrases(f"phrases/{LANGUAGE}"), registry.facts, registry.parameters, registry.names
-        )
+        words = Phrases(LANGUAGE, phrases(f"phrases/{LANGUAGE}"), registry.facts, registry.parameters, registry.names)
         return cls(registry, rulebook, words, broken)
 
 
 def _broken_in(registry: Registry) -> dict[str, Fault]:
     """Return the programmes that do not compile on their own, and those that wait for each other in a circle."""
-    broken = {
-        key: Fault("Circle", " → ".join(circle)) for key, circle in circles(iter(registry.versions)).items()
-    }
+    broken = {key: Fault("Circle", " → ".join(circle)) for key, circle in circles(iter(registry.versions)).items()}
     for key, versions in registry.programmes.items():
         try:
             Rulebook.compile(versions, registry.facts, registry.parameters, registry.replacements)

@@ -97,8 +97,7 @@ def record(
     put_in(session, evaluated.broken, registry_fingerprint)
     session.execute(
         text(
-            "DELETE FROM set_aside_households WHERE household_id = ANY(:ids)"
-            " AND (:all OR programme_key = ANY(:keys))"
+            "DELETE FROM set_aside_households WHERE household_id = ANY(:ids) AND (:all OR programme_key = ANY(:keys))"
         ),
         {"ids": list(household_ids), "all": programmes is None, "keys": [EVERY_PROGRAMME, *(programmes or ())]},
     )

@@ -8,7 +8,6 @@ workers never match in the same municipality at once.
 
 import datetime as dt
 import time
-import uuid
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import text

@@ -88,9 +88,7 @@ def begin(session: Session) -> Sweep | None:
 
 
 def _publications_waiting(session: Session) -> set[str]:
-    rows = session.execute(
-        text("SELECT programme_key FROM changes WHERE reader = 'matching' AND household_id IS NULL")
-    )
+    rows = session.execute(text("SELECT programme_key FROM changes WHERE reader = 'matching' AND household_id IS NULL"))
     return {key for key in rows.scalars() if key is not None}
 
 
@@ -111,12 +109,8 @@ def _shards(
     session: Session, sweep_id: uuid.UUID, registry: Registry, areas: Collection[tuple[str, str]]
 ) -> Iterable[SweepShard]:
     """Return one shard for each municipality in which somebody enrolled may be concerned."""
-    homes = session.execute(
-        text("SELECT municipality_code, count(*) FROM households GROUP BY 1 ORDER BY 1")
-    ).all()
-    reaching = {
-        key for key, versions in registry.programmes.items() if any(version.reaches for version in versions)
-    }
+    homes = session.execute(text("SELECT municipality_code, count(*) FROM households GROUP BY 1 ORDER BY 1")).all()
+    reaching = {key for key, versions in registry.programmes.items() if any(version.reaches for version in versions)}
     for code, households in homes:
         keys = sorted({key for key, area in areas if covers(area, code) or key in reaching})
         if keys:
@@ -225,6 +219,4 @@ def _end(session: Session, sweep: Sweep) -> list[str]:
     if broken:
         pass_on(session, reader_of(sweep.id), quarantine.READER)
     forget(session, reader_of(sweep.id))
-    return list(
-        session.exec(select(SweepShard.municipality_code).where(SweepShard.sweep_id == sweep.id))
-    )
+    return list(session.exec(select(SweepShard.municipality_code).where(SweepShard.sweep_id == sweep.id)))
