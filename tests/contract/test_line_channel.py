@@ -22,6 +22,8 @@ from app.delivery.channels.line import (
     text_message,
     text_messages,
 )
+from app.delivery.channels.line_api import LineApi, LineUnavailable, Quota
+from app.delivery.incoming_line import read_webhook, signature_is_right
 from app.sandbox.line_server import LineServer
 from app.sandbox.servers import Sandbox, sandbox
 
@@ -328,3 +330,123 @@ def test_nothing_of_the_sandbox_outlives_its_block() -> None:
     assert set(threading.enumerate()) == before
     with pytest.raises(httpx.ConnectError):
         httpx.get(addresses["partner_app"] + "/")
+
+
+def test_the_official_sdk_reads_profiles_and_asks_for_link_tokens(
+    line: LineServer, sdk: ModuleType, official: Any
+) -> None:
+    profile = official.get_profile(USER)
+    assert (profile.user_id, profile.language) == (USER, "ja")
+    first, second = official.issue_link_token(USER).link_token, official.issue_link_token(USER).link_token
+    assert first != second
+    assert line.platform.use_link_token(first) == (USER, True)
+    assert line.platform.use_link_token(first) is None
+    assert line.platform.use_link_token(second, OTHER) == (OTHER, False)
+    line.blocked.add(USER)
+    with pytest.raises(sdk.ApiException) as refused:
+        official.get_profile(USER)
+    assert refused.value.status == 404
+
+
+def test_our_own_calls_read_what_the_official_sdk_reads(line: LineServer, official: Any) -> None:
+    api = LineApi(line.url, line.channel_token)
+    assert api.quota() == Quota(None, 0)
+    line.monthly_limit, line.used_this_month = 200, 3
+    assert api.quota() == Quota(
+        official.get_message_quota().value, official.get_message_quota_consumption().total_usage
+    )
+    assert line.platform.use_link_token(api.link_token(USER)) == (USER, True)
+    with pytest.raises(LineUnavailable, match="found status 401"):
+        LineApi(line.url, "wrong").quota()
+    with pytest.raises(LineUnavailable, match="no answer"):
+        LineApi("http://127.0.0.1:9", "token").quota()
+
+
+def test_the_official_sdk_sets_and_tries_the_webhook(line: LineServer, sdk: ModuleType, official: Any) -> None:
+    with pytest.raises(sdk.ApiException):
+        official.get_webhook_endpoint()
+    official.set_webhook_endpoint(sdk.SetWebhookEndpointRequest(endpoint="http://127.0.0.1:9/line/webhook"))
+    try:
+        assert official.get_webhook_endpoint().endpoint == "http://127.0.0.1:9/line/webhook"
+        tried = official.test_webhook_endpoint(sdk.TestWebhookEndpointRequest())
+        assert (tried.success, tried.reason) == (False, "COULD_NOT_CONNECT")
+    finally:
+        line.platform.webhook_url = ""
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome", "error"),
+    [
+        ("monthly_limit", Outcome.CHANNEL_CLOSED, "monthly_limit"),
+        ("unauthorized", Outcome.CHANNEL_CLOSED, "token_refused"),
+        ("forbidden", Outcome.CHANNEL_CLOSED, "not_entitled"),
+        ("unknown_user", Outcome.UNDELIVERABLE, "unknown_user"),
+        ("refuse_message", Outcome.PERMANENT_FAILURE, "message_refused"),
+        ("error_500", Outcome.RETRY, "http_500"),
+    ],
+)
+def test_each_refusal_means_what_to_do_next(line: LineServer, mode: str, outcome: Outcome, error: str) -> None:
+    line.behave(mode, times=1)
+    (result,) = send(line, push())
+    assert (result.outcome, result.error) == (outcome, error)
+
+
+def test_a_timeout_after_it_was_taken_is_made_good_by_the_retry_key(line: LineServer) -> None:
+    async def twice() -> list[AttemptResult]:
+        channel = LineChannel(line.url, line.channel_token, total_seconds=0.4)
+        outgoing = push()
+        try:
+            return [await channel.send(outgoing), await channel.send(outgoing)]
+        finally:
+            await channel.close()
+
+    line.behave("accept_then_hang", times=1)
+    lost, again = asyncio.run(twice())
+    assert (lost.outcome, lost.error) == (Outcome.RETRY, "timeout")
+    assert (again.outcome, again.status_code) == (Outcome.ACCEPTED, 409)
+    assert len(line.pushes) == 1
+
+
+@pytest.fixture(scope="module")
+def sdk_webhook() -> ModuleType:
+    """The official parser of webhooks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import linebot.v3.webhook as webhook
+    return webhook
+
+
+def test_the_official_parser_takes_what_the_stand_in_tells(line: LineServer, sdk_webhook: ModuleType) -> None:
+    platform = line.platform
+    told = [
+        platform.event("follow", USER, follow={"isUnblocked": True}),
+        platform.event("unfollow", USER),
+        platform.event("postback", USER, postback={"data": "t1.abc"}),
+        platform.event("accountLink", USER, link={"result": "failed", "nonce": "n" * 20}),
+        platform.event("message", USER),
+        platform.event("brandNew", USER),
+    ]
+    body, signature = platform.body_and_signature(*told)
+    assert sdk_webhook.SignatureValidator(platform.channel_secret).validate(body.decode(), signature)
+    parsed = sdk_webhook.WebhookParser(platform.channel_secret).parse(body.decode(), signature, as_payload=True)
+    assert parsed.destination == platform.bot_user_id
+    names = [type(event).__name__ for event in parsed.events]
+    assert names[:5] == ["FollowEvent", "UnfollowEvent", "PostbackEvent", "AccountLinkEvent", "MessageEvent"]
+    assert parsed.events[0].source.user_id == USER
+    assert parsed.events[3].link.result == "failed"
+    ours = read_webhook(body)
+    assert ours.destination == parsed.destination
+    assert [event.webhook_event_id for event in ours.events] == [one["webhookEventId"] for one in told[:5]]
+    assert dict(ours.events[3].details) == {"result": "failed", "nonce": "n" * 20}
+
+
+def test_our_signature_check_agrees_with_the_official_one_and_its_published_vector(sdk_webhook: ModuleType) -> None:
+    secret, body = "channel_secret", "bodybodybodybody"
+    vector = "/gg9a+LvFevTH1sd7XCQycD7tsWclCsInj7MhBHxN7k="
+    official_check = sdk_webhook.SignatureValidator(secret)
+    for given in (vector, vector[:-1], vector + "=", "", "日本", vector.lower()):
+        assert (
+            signature_is_right(secret, body.encode(), given)
+            == official_check.validate(body, given)
+            == (given == vector)
+        )
