@@ -25,6 +25,8 @@ from app.platform.sealing import blind_index, seal, unseal
 
 CODE_LIFETIME = dt.timedelta(minutes=10)
 _ADDRESS = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}\.[^@\s\x00-\x1f.]{2,63}")
+#: How the reasons begin for which a relay or a bounce has set an address aside.
+_CAME_BACK = ("smtp_", "bounced")
 _UUID_BYTES = 16
 _MARK_BYTES = 16
 
@@ -172,6 +174,23 @@ def set_aside(session: Session, contact: ContactPoint, reason: str) -> None:
     contact.suspended_at = clock.now()
     contact.suspended_reason = reason
     session.add(contact)
+
+
+def mail_came_back(contact: ContactPoint) -> bool:
+    """Whether a contact is set aside because mail to it came back, not because somebody wanted none."""
+    return contact.suspended_at is not None and (contact.suspended_reason or "").startswith(_CAME_BACK)
+
+
+def known_to_come_back(session: Session, address: str) -> bool:
+    """Whether mail to this address has come back, whoever gave it: found by its digest, nothing is opened.
+
+    Confirming the address again proves that mail arrives; until then nothing but that code goes to it.
+    """
+    reasons = session.execute(
+        text("SELECT suspended_reason FROM find_contact_points(:wanted) WHERE suspended_at IS NOT NULL"),
+        {"wanted": blind_index(normalised_email(address), "email")},
+    ).scalars()
+    return any((reason or "").startswith(_CAME_BACK) for reason in reasons)
 
 
 def _add(session: Session, household_id: uuid.UUID, guardian: str, kind: str, address: str) -> ContactPoint:
