@@ -6,10 +6,10 @@ BIN := .venv/bin
 ONCE ?=
 ARGS ?=
 
-.PHONY: help setup demo test run check bench lock clean
+.PHONY: help setup demo test run check bench chaos chaos-self-test lock clean
 
 help: ## show what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 25
 
 setup: .venv/.ready node_modules/.ready ## install what the lock files name
 
@@ -32,6 +32,12 @@ bench: setup ## figures with their references, as JSON lines
 	@$(BIN)/python -m tests.bench.evaluate
 	@$(BIN)/python -m tests.bench.answers
 	@$(BIN)/python -m tests.bench.delivery
+
+chaos: setup ## ten minutes of kills, crashes and withdrawals, then what broke (ARGS="--minutes 2 --kills 40 --withdrawals 150")
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+chaos-self-test: setup ## the same over builds that are broken on purpose: each must be found out
+	@$(BIN)/python -m pytest -q tests/chaos/self_test.py $(ARGS)
 
 lock: .venv/.ready ## write the lock files anew from pyproject.toml and package.json
 	@$(BIN)/uv lock --quiet --upgrade

@@ -248,7 +248,8 @@ class Play:
         while time.monotonic() - began < (seconds if enough else max(2 * seconds, seconds + 30)):
             self.tick()
             now = time.monotonic()
-            if now >= next_kill and len(list((self.stage.folder / "orders").iterdir())) < 6:
+            # One at a time: where nobody is ever spared, nothing can recover.
+            if now >= next_kill and not any((self.stage.folder / "orders").iterdir()):
                 self.order_kill()
                 next_kill = now + self.chance.uniform(0.5, 1.5) * every
             if faults and now >= faults[0][0]:
@@ -324,8 +325,11 @@ def perform(plan: Plan, folder: Path) -> checker.Verdict:
         "CHAOS_BROKEN": plan.broken,
         "CHAOS_SLOW_SECONDS": str(plan.slow_seconds),
     }
-    if plan.lease_seconds < 10:
+    if plan.lease_seconds < 20:
         extra["TODOKE_DELIVERY__SWEEP_SECONDS"] = "1"
+        if plan.slow_seconds < plan.lease_seconds:
+            # A lease must be longer than any request may take, or "nothing is on its way" means nothing.
+            extra["CHAOS_TOTAL_SECONDS"] = str(plan.lease_seconds / 3)
     began = time.monotonic()
     with stage(folder, extra) as made, ExitStack() as running:
         play = Play(plan, made, running)

@@ -301,39 +301,38 @@ def _spread(name: str, seconds: Sequence[float]) -> dict[str, Any]:
 def recoveries(case: Case) -> list[float]:
     """Return, for each kill that held rows, the seconds until the first of them was recorded as arrived.
 
-    Rows that met another victim, or a receiver that takes nothing, or that were called back, say nothing: a row counts
-    from the last kill that held it. A kill whose rows all say nothing is not measured.
+    A row says something where it was claimed once more and arrived by that claim. One that met another victim then, or
+    a receiver that takes nothing, or that was called back, says nothing; a kill whose rows all say nothing is not
+    measured.
     """
-    last_kill: dict[str, float] = {}
-    for kill in case.evidence.kills:
-        for held in kill.held:
-            last_kill[held] = max(kill.at, last_kill.get(held, 0.0))
     found = []
     for kill in case.evidence.kills:
-        arrived = [
-            change.at - kill.at
-            for held in kill.held
-            if last_kill[held] == kill.at and held in case.decisions and case.manner(case.decisions[held]) in ("healthy", "slow")
-            for change in case.changes.get(held, ())
-            if change.after in ARRIVED and change.at > kill.at
-        ]
-        if arrived:
-            found.append(min(arrived))
+        seconds = [_arrived_after(case, held, kill.at) for held in kill.held]
+        measured = [one for one in seconds if one is not None]
+        if measured:
+            found.append(min(measured))
     return found
 
 
+def _arrived_after(case: Case, held: str, killed_at: float) -> float | None:
+    if held not in case.decisions or case.manner(case.decisions[held]) not in ("healthy", "slow"):
+        return None
+    after = [change for change in case.changes.get(held, ()) if change.at > killed_at]
+    if len(after) < 2 or not after[0].is_claim or after[1].after not in ARRIVED:
+        return None
+    return after[1].at - killed_at
+
+
 def recoveries_after_wipes(case: Case) -> list[float]:
-    """Return, for each time the broker was wiped or gone, the seconds until something arrived again after it."""
-    arrived = sorted(
-        change.at for changes in case.changes.values() for change in changes if change.after in ARRIVED
-    )
+    """Return, for each time the broker was wiped or gone, the seconds until somebody claimed again after it."""
+    claims = sorted(change.at for changes in case.changes.values() for change in changes if change.is_claim)
     found = []
     for fault in case.evidence.faults:
         if fault.kind.startswith("broker"):
             over = fault.until or fault.at
-            place = bisect.bisect_right(arrived, over)
-            if place < len(arrived):
-                found.append(arrived[place] - over)
+            place = bisect.bisect_right(claims, over)
+            if place < len(claims):
+                found.append(claims[place] - over)
     return found
 
 

@@ -69,6 +69,16 @@ def _held() -> set[Any]:
     return {row.id for row in own._in_flight.values()} | {one.claimed.id for one in own._finished} | {row.id for row in own._unsent}
 
 
+def _channels_in_time() -> dict[str, Any]:
+    """Make the channels of this installation with the total deadline of the run, where it has one."""
+    channels = _channels_from_settings()
+    if "CHAOS_TOTAL_SECONDS" in os.environ:
+        for channel in channels.values():
+            channel._total_seconds = float(os.environ["CHAOS_TOTAL_SECONDS"])  # type: ignore[attr-defined]
+    return channels
+
+
+_channels_from_settings = dispatch.channels_from_settings
 _claim, _record_and_claim = claim.claim, dispatch._record_and_claim
 _attempt = dispatch.Dispatcher._attempt
 
@@ -107,6 +117,7 @@ async def _attempting(self: dispatch.Dispatcher, row: Any, *arguments: Any, **na
 
 claim.claim = _claiming
 dispatch._record_and_claim = _recording_and_claiming
+dispatch.channels_from_settings = _channels_in_time
 dispatch.Dispatcher._attempt = _attempting  # type: ignore[method-assign]
 broken.break_worker(os.environ.get("CHAOS_BROKEN", ""))
 
