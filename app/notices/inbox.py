@@ -96,6 +96,7 @@ class NoticePage:
     current_outcome: Outcome | None
     items: Sequence[Card]
     parts: Sequence[dict[str, Any]]
+    unknown_town: str
     closing: str
 
 
@@ -169,6 +170,7 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
         current_outcome=_outcome_of(notice, outcomes),
         items=[_card(item, outcomes, today) for item in items],
         parts=content.get("parts", ()),
+        unknown_town=content.get("unknown_town", ""),
         closing=wording.closing(),
     )
 

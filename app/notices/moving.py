@@ -36,6 +36,8 @@ ENDS, AGAIN, CHECK, STARTS, STILL_OPEN, RECEIVED, GOES_ON = PARTS = (
 )  # fmt: skip
 _IN_ORDER = (AGAIN, STARTS, CHECK, ENDS, STILL_OPEN, RECEIVED, GOES_ON)
 """What has to be done comes first, what takes care of itself last."""
+_IN_BRIEF = (CHECK, GOES_ON)
+"""Parts of which a message gives the names alone; the inbox says of whom."""
 _TOLD_FOR = dt.timedelta(days=90)
 _GATHERED = ("new_support", "correction")
 _MOVED_IN = "moved_in"
@@ -198,6 +200,8 @@ def _of_after(view: _View) -> Iterable[wording.Content]:
         own = _is_a_towns(programme)
         if known and (moves_in or own):
             part = AGAIN
+        elif known and (right.answer["amount"] or {}).get("per") == "once":
+            continue  # paid once, by whoever pays it everywhere: nothing about it changes
         elif not known:
             part = AGAIN if moves_in else STARTS
         else:
@@ -327,18 +331,18 @@ def _parts(items: Iterable[wording.Content], *, together: bool) -> list[wording.
     for item in items:
         by_part[item["part"]].append(item)
     words = phrases("notices/moved/phrases.ja")["part"]
-    return [
-        {"part": part, **words[part], "items": _sorted(_joined(by_part[part]) if together else by_part[part])}
-        for part in _IN_ORDER
-        if by_part[part]
-    ]
+    parts = []
+    for part in _IN_ORDER:
+        if shown := _joined(by_part[part]) if together else by_part[part]:
+            parts.append({"part": part, "brief": part in _IN_BRIEF, **words[part], "items": _sorted(shown)})
+    return parts
 
 
 def _joined(items: Iterable[wording.Content]) -> list[wording.Content]:
     """Put the persons of one programme together who have the same days before them."""
     groups: dict[tuple[Any, ...], list[wording.Content]] = defaultdict(list)
     for item in items:
-        groups[item["name"], item["last_on"], item["deadline_text"], item["perhaps"]].append(item)
+        groups[item["name"], item["last_on"], item["deadline_text"], item["amount_text"], item["perhaps"]].append(item)
     return [
         {**group[0], "subject_text": wording.joined_subjects(item["subject_text"] for item in group)}
         for group in groups.values()

@@ -1,10 +1,17 @@
-"""Confirming a contact: the code goes out as transactional mail in the transaction that made it."""
+"""Confirming a contact: the code goes out as transactional mail in the transaction that made it.
 
+Under protection a newly confirmed contact hears, in neutral words, of what the protection had called back.
+"""
+
+import uuid
+
+from sqlalchemy import text
 from sqlmodel import Session
 
 from app.delivery.outbox import EmailMessage, Gate, Lane, enqueue_email
 from app.households.contacts import CODE_LIFETIME, address_of, start_confirmation
-from app.households.tables import ContactPoint
+from app.households.tables import ContactPoint, Household
+from app.notices.recall import tell_again
 from app.platform import clock
 from app.platform.identifiers import new_id
 from app.platform.rendering import render
@@ -36,3 +43,21 @@ def send_code(session: Session, contact: ContactPoint, browser_token: str) -> No
             composed_at=asked_at,
         ),
     )
+
+
+def tell_what_protection_held_back(session: Session, household_id: uuid.UUID) -> None:
+    """Plan again what protection called back, now that there is a contact of the protected guardian's own.
+
+    The caller has confirmed the contact, commits, and rings `bell.RELEASE`. Elsewhere this changes nothing.
+    """
+    household = session.get_one(Household, household_id)
+    if household.protected_at is None:
+        return
+    called_back = session.execute(
+        text(
+            "SELECT DISTINCT unnest(notice_ids) FROM deliveries WHERE household_id = :household_id"
+            " AND state = 'cancelled' AND last_error = 'protected'"
+        ),
+        {"household_id": household_id},
+    )
+    tell_again(session, household_id, set(called_back.scalars()))

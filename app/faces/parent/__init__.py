@@ -7,11 +7,13 @@ faces' pages, rules, wording of notices.
 from fastapi import APIRouter
 
 from app.faces.parent import (
+    care_pages,
     consent_pages,
     contact_pages,
     entering_pages,
     family_pages,
     inbox_pages,
+    moving_pages,
     open_pages,
     question_pages,
     sign_in_pages,
@@ -22,6 +24,8 @@ routers: tuple[APIRouter, ...] = (
     inbox_pages.router,
     question_pages.router,
     family_pages.router,
+    moving_pages.router,
+    care_pages.router,
     consent_pages.router,
     contact_pages.router,
     sign_in_pages.router,
