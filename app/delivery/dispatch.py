@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -43,8 +43,11 @@ from app.platform.settings import settings
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-#: Requests open at once in one process; no more rows than this are ever claimed.
+#: Requests open at once in one process; no more rows than this are claimed …
 SOCKETS: Final = {"webhook": 400, "line": 20}
+#: … but for mails: they are on the wire for milliseconds, so up to this many wait for each socket while the database
+#: takes its turn. A relay that lets one wait for a second is given no more than it has sockets.
+_WAITING: Final = {"email": 16}
 _WINDOW_SECONDS: Final = 30.0
 _TURN_SECONDS: Final = 0.1
 _NEXT_CLAIM_AFTER: Final = 100
@@ -97,6 +100,8 @@ class Dispatcher:
         self._finished: list[Finished] = []
         self._unsent: list[Claimed] = []
         self._resting: dict[str, float] = {}
+        self._sockets = {name: asyncio.Semaphore(most) for name, most in self._options.sockets.items()}
+        self._rows_per_socket = dict.fromkeys(self._options.sockets, 1)
         self._sends: set[asyncio.Task[None]] = set()
         self._wake_at = 1
         self._turn = 0
@@ -178,6 +183,7 @@ class Dispatcher:
                 # Their rows keep the lease; whoever claims them then sends them with the same ids.
                 _logger.exception("delivery: %d results could not be recorded", len(finished))
                 raise
+        self._fit_to_pace(unsent, turn.claimed)
         self._summary.claimed += len(turn.claimed)
         self._summary.late += turn.recorded.late
         self._summary.states.update(turn.recorded.states)
@@ -190,13 +196,25 @@ class Dispatcher:
             task.add_done_callback(self._sends.discard)
         return len(turn.claimed)
 
+    def _fit_to_pace(self, unsent: Sequence[Claimed], claimed: Sequence[Claimed]) -> None:
+        """Let more rows wait for a socket as long as none of them waits too long."""
+        for channel, most in _WAITING.items():
+            now = self._rows_per_socket.get(channel, 1)
+            if any(row.channel == channel for row in unsent):
+                self._rows_per_socket[channel] = 1
+            elif any(row.channel == channel for row in claimed):
+                self._rows_per_socket[channel] = min(2 * now, most)
+
     def _request(self) -> claims.Request:
         used = Counter(row.channel for row in self._in_flight.values())
         now = time.monotonic()
         self._resting = {queue: until for queue, until in self._resting.items() if until > now}
         self._turn += 1
         return claims.Request(
-            free={channel: most - used[channel] for channel, most in self._options.sockets.items()},
+            free={
+                channel: max(most * self._rows_per_socket[channel] - used[channel], 0)
+                for channel, most in self._options.sockets.items()
+            },
             resting=tuple(self._resting),
             turn=self._turn,
             lease_seconds=self._options.lease_seconds,
@@ -204,19 +222,23 @@ class Dispatcher:
 
     async def _send(self, row: Claimed) -> None:
         try:
-            if self._closing or time.monotonic() - row.claimed_at > _UNSENT_LIMIT_SECONDS:
-                self._unsent.append(row)
-                self._summary.given_back += 1
-            else:
-                started_at = clock.real_now()
-                result = await self._attempt(row, started_at)
-                self._finished.append(Finished(claimed=row, result=result, started_at=started_at))
-                if result.outcome is Outcome.THROTTLED and row.endpoint_id is None:
-                    self._resting[row.queue] = time.monotonic() + (result.retry_after_seconds or 0.0)
+            async with self._sockets[row.channel]:
+                await self._send_or_leave(row)
         finally:
             del self._in_flight[row.id, row.token]
             if len(self._finished) >= self._wake_at:
                 self._ended.set()
+
+    async def _send_or_leave(self, row: Claimed) -> None:
+        if self._closing or time.monotonic() - row.claimed_at > _UNSENT_LIMIT_SECONDS:
+            self._unsent.append(row)
+            self._summary.given_back += 1
+            return
+        started_at = clock.real_now()
+        result = await self._attempt(row, started_at)
+        self._finished.append(Finished(claimed=row, result=result, started_at=started_at))
+        if result.outcome is Outcome.THROTTLED and row.endpoint_id is None:
+            self._resting[row.queue] = time.monotonic() + (result.retry_after_seconds or 0.0)
 
     async def _attempt(self, row: Claimed, started_at: dt.datetime) -> AttemptResult:
         watch = Stopwatch()

@@ -216,7 +216,7 @@ class _Handler:
     ) -> list[str]:
         session.host_name = hostname
         self._sink.connections += 1
-        return [*responses[:-1], "250-DSN", *responses[-1:]]
+        return [*responses[:-1], "250-PIPELINING", "250-DSN", *responses[-1:]]
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, rcpt_options: list[str]

@@ -19,6 +19,7 @@ import aiosmtplib
 from app.delivery.channels.contract import AttemptResult, Outcome, OutgoingEmail, Stopwatch, excerpt
 from app.delivery.channels.mail_headers import AddressRefused, envelope_address
 from app.delivery.channels.mail_message import MailSender, Writer
+from app.delivery.channels.mail_wire import Wire
 from app.platform.errors import InvalidInput
 
 _ENHANCED_STATUS: Final = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
@@ -65,7 +66,7 @@ class EmailChannel:
         self._connections = connections
         self._total_seconds = total_seconds
         self._idle_seconds = idle_seconds
-        self._idle: list[tuple[aiosmtplib.SMTP, float]] = []
+        self._idle: list[tuple[Wire, float]] = []
         self._slots: asyncio.Semaphore | None = None
 
     async def send(self, outgoing: OutgoingEmail, /) -> AttemptResult:
@@ -97,11 +98,11 @@ class EmailChannel:
     async def close(self) -> None:
         """Say goodbye on every idle connection and close it."""
         idle, self._idle = self._idle, []
-        for connection, _ in idle:
+        for wire, _ in idle:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 async with asyncio.timeout(1.0):
-                    await connection.quit()
-            connection.close()
+                    await wire.command(b"QUIT")
+            wire.close()
 
     def _envelope(self, outgoing: OutgoingEmail) -> "_Envelope":
         paths = self._writer.sender.return_paths
@@ -112,60 +113,72 @@ class EmailChannel:
         )
 
     async def _transact(self, envelope: "_Envelope", message: bytes, watch: Stopwatch) -> AttemptResult:
-        connection = await self._connection_with_sender(envelope)
-        recipient = envelope.recipient
+        wire, answers = await self._begin(envelope)
         reusable = False
         try:
-            response = await connection.execute_command(*envelope.rcpt(_reports_returns(connection)))
-            if response.code // 100 != 2:
-                result = _refused(response, watch, recipient=recipient, at_recipient=True)
-            else:
-                response = await _data(connection, message)
-                if response.code // 100 == 2:
-                    result = watch.result(
-                        Outcome.ACCEPTED,
-                        status_code=response.code,
-                        response_excerpt=excerpt(response.message, without=recipient),
-                        reference=excerpt(response.message, without=recipient)[:200] or None,
-                    )
-                else:
-                    result = _refused(response, watch, recipient=recipient, at_recipient=False)
-            reusable = response.code != 421
+            result, last = await self._finish(wire, answers, envelope.recipient, message, watch)
+            reusable = last.code != 421
             if reusable and result.outcome is not Outcome.ACCEPTED:
-                reusable = await _reset(connection)
+                reusable = await _reset(wire)
             return result
         finally:
             # A connection that was cut short in the middle of a transaction is never used again.
-            if reusable and connection.is_connected:
-                self._idle.append((connection, asyncio.get_running_loop().time()))
+            if reusable and wire.is_connected:
+                self._idle.append((wire, asyncio.get_running_loop().time()))
             else:
-                connection.close()
+                wire.close()
 
-    async def _connection_with_sender(self, envelope: "_Envelope") -> aiosmtplib.SMTP:
-        """Return a connection that has taken MAIL FROM; one that had died while idle is replaced unseen."""
+    async def _finish(
+        self, wire: Wire, answers: list[aiosmtplib.SMTPResponse], recipient: str, message: bytes, watch: Stopwatch
+    ) -> tuple[AttemptResult, aiosmtplib.SMTPResponse]:
+        """Send the message if the relay takes its recipient; return the result and the relay's last word on it."""
+        to_recipient, to_data = answers[1], answers[2] if len(answers) > 2 else None
+        if to_recipient.code // 100 != 2:
+            if to_data is not None and to_data.code == 354:
+                await wire.send_nothing()
+            return _refused(to_recipient, watch, recipient=recipient, at_recipient=True), to_recipient
+        last = to_data if to_data is not None else to_recipient
+        if last.code == 354:
+            last = await wire.send(message)
+        if last.code // 100 != 2:
+            return _refused(last, watch, recipient=recipient, at_recipient=False), last
+        said = excerpt(last.message, without=recipient)
+        result = watch.result(
+            Outcome.ACCEPTED, status_code=last.code, response_excerpt=said, reference=said[:200] or None
+        )
+        return result, last
+
+    async def _begin(self, envelope: "_Envelope") -> tuple[Wire, list[aiosmtplib.SMTPResponse]]:
+        """Return a connection that has taken the sender, and its answers; one that died while idle is replaced unseen.
+
+        Nothing of the message has gone out before that, so trying on another connection cannot send it twice.
+        """
         while self._idle:
-            connection, since = self._idle.pop()
-            if connection.is_connected and asyncio.get_running_loop().time() - since < self._idle_seconds:
+            wire, since = self._idle.pop()
+            if wire.is_connected and asyncio.get_running_loop().time() - since < self._idle_seconds:
                 try:
-                    command = envelope.mail(_reports_returns(connection))
-                    if (await connection.execute_command(*command)).code == 250:
-                        return connection
+                    answers = await wire.begin(*envelope.commands(wire.reports_returns))
+                    if answers[0].code == 250:
+                        return wire, answers
                 except (aiosmtplib.SMTPServerDisconnected, OSError):
                     pass
-            connection.close()
-        connection = await self._connect()
+                except BaseException:
+                    wire.close()
+                    raise
+            wire.close()
+        wire = await self._connect()
         try:
-            response = await connection.execute_command(*envelope.mail(_reports_returns(connection)))
-            if response.code != 250:
-                raise aiosmtplib.SMTPSenderRefused(response.code, response.message, envelope.sender)
+            answers = await wire.begin(*envelope.commands(wire.reports_returns))
+            if answers[0].code != 250:
+                raise aiosmtplib.SMTPSenderRefused(answers[0].code, answers[0].message, envelope.sender)
         except BaseException:
-            connection.close()
+            wire.close()
             raise
-        return connection
+        return wire, answers
 
-    async def _connect(self) -> aiosmtplib.SMTP:
+    async def _connect(self) -> Wire:
         relay = self._relay
-        connection = aiosmtplib.SMTP(
+        client = aiosmtplib.SMTP(
             hostname=relay.host,
             port=relay.port,
             username=relay.username,
@@ -176,13 +189,13 @@ class EmailChannel:
             timeout=self._total_seconds,
         )
         try:
-            await connection.connect()
-            if connection.is_ehlo_or_helo_needed:
-                await connection.ehlo()
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
+            return Wire(client)
         except BaseException:
-            connection.close()
+            client.close()
             raise
-        return connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,35 +206,20 @@ class _Envelope:
     recipient: str
     envelope_id: str | None
 
-    def mail(self, reports_returns: bool) -> tuple[bytes, ...]:
-        """Return the MAIL command; where the relay reports what comes back, only headers are wanted."""
-        command = (b"MAIL", b"FROM:<" + self.sender.encode() + b">")
-        if not reports_returns or self.envelope_id is None:
-            return command
-        return (*command, b"RET=HDRS", b"ENVID=" + self.envelope_id.encode())
-
-    def rcpt(self, reports_returns: bool) -> tuple[bytes, ...]:
-        """Return the RCPT command: told of failure and delay, not of success."""
-        command = (b"RCPT", b"TO:<" + self.recipient.encode() + b">")
-        return (*command, b"NOTIFY=FAILURE,DELAY") if reports_returns and self.envelope_id is not None else command
+    def commands(self, reports_returns: bool) -> tuple[bytes, bytes]:
+        """Return MAIL and RCPT; a relay that reports what comes back is asked for failure and delay, and headers."""
+        mail, recipient = f"MAIL FROM:<{self.sender}>", f"RCPT TO:<{self.recipient}>"
+        if reports_returns and self.envelope_id is not None:
+            mail += f" RET=HDRS ENVID={self.envelope_id}"
+            recipient += " NOTIFY=FAILURE,DELAY"
+        return mail.encode(), recipient.encode()
 
 
-def _reports_returns(connection: aiosmtplib.SMTP) -> bool:
-    return connection.supports_extension("dsn")
-
-
-async def _reset(connection: aiosmtplib.SMTP) -> bool:
+async def _reset(wire: Wire) -> bool:
     try:
-        return (await connection.execute_command(b"RSET")).code == 250
+        return (await wire.command(b"RSET")).code == 250
     except (aiosmtplib.SMTPException, OSError):
         return False
-
-
-async def _data(connection: aiosmtplib.SMTP, message: bytes) -> aiosmtplib.SMTPResponse:
-    try:
-        return await connection.data(message)
-    except aiosmtplib.SMTPDataError as error:
-        return aiosmtplib.SMTPResponse(error.code, error.message)
 
 
 def _refused(
