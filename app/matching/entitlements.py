@@ -4,9 +4,10 @@ The evaluated rights are copied into a temporary table and compared with the sto
 statements for however many households, and no row travels twice.
 """
 
+import datetime as dt
 import uuid
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -73,11 +74,13 @@ _STORED = ", ".join(f"e.{name}" for name in COMPARED)
 _EVALUATED = ", ".join(f"r.{name}" for name in COMPARED)
 _NAMES = ", ".join(f"CASE WHEN e.{name} IS DISTINCT FROM r.{name} THEN '{name}' END" for name in COMPARED)
 _COMPARE = (
-    "SELECT e.household_id, e.programme_key, e.subject, 'too many' AS kind, ARRAY[]::text[] AS fields"
+    "SELECT e.household_id, e.programme_key, e.subject, 'too many' AS kind, ARRAY[]::text[] AS fields,"
+    " NULL::jsonb, NULL::jsonb"
     f" FROM entitlements e WHERE {{scope}} AND NOT EXISTS (SELECT FROM evaluated_rights r WHERE {_SAME})"
-    " UNION ALL SELECT r.household_id, r.programme_key, r.subject, 'missing', ARRAY[]::text[]"
+    " UNION ALL SELECT r.household_id, r.programme_key, r.subject, 'missing', ARRAY[]::text[], NULL, NULL"
     f" FROM evaluated_rights r WHERE NOT EXISTS (SELECT FROM entitlements e WHERE {{scope}} AND {_SAME})"
-    f" UNION ALL SELECT e.household_id, e.programme_key, e.subject, 'different', array_remove(ARRAY[{_NAMES}], NULL)"
+    f" UNION ALL SELECT e.household_id, e.programme_key, e.subject, 'different', array_remove(ARRAY[{_NAMES}], NULL),"
+    " e.answer, r.answer"
     f" FROM entitlements e JOIN evaluated_rights r ON {_SAME} WHERE {{scope}}"
     f" AND ({_STORED}) IS DISTINCT FROM ({_EVALUATED}) ORDER BY 1, 2, 3"
 )
@@ -152,6 +155,7 @@ class Difference:
     Attributes:
         kind: missing, too many or different.
         fields: names of the columns that differ; empty unless different.
+        answers: stored and evaluated, where they differ.
     """
 
     household_id: uuid.UUID
@@ -159,33 +163,41 @@ class Difference:
     subject: str
     kind: str
     fields: tuple[str, ...] = ()
+    answers: tuple[Mapping[str, Any], Mapping[str, Any]] | None = field(default=None, repr=False, compare=False)
 
 
 def compare(
     session: Session,
     household_ids: Collection[uuid.UUID],
     rights: Iterable[Right],
-    left_alone: LeftAlone = NOTHING,
+    left_alone: LeftAlone,
+    today: dt.date,
 ) -> list[Difference]:
     """Return where the stored entitlements of households are not what was evaluated; nothing is written.
+
+    A stored right that is over needs no evaluated one.
 
     Args:
         session: in the municipality's context.
         household_ids: everybody who was looked at.
         rights: as evaluated, of these households.
         left_alone: rows that are not compared.
+        today: the day of the evaluation.
     """
     _copy(session, rights)
     scope, values = _scope(household_ids, None, left_alone)
-    found = session.execute(text(_COMPARE.format(scope=scope)), values)
-    return [Difference(*row[:4], tuple(row[4])) for row in found]
+    scope += " AND (e.valid_until IS NULL OR e.valid_until >= :today)"
+    found = session.execute(text(_COMPARE.format(scope=scope)), values | {"today": today})
+    return [Difference(*row[:4], tuple(row[4]), (row[5], row[6]) if "answer" in row[4] else None) for row in found]
 
 
 def _scope(
     household_ids: Collection[uuid.UUID], programmes: Collection[str] | None, left_alone: LeftAlone
 ) -> tuple[str, dict[str, Any]]:
     """Return the condition for the stored rows `e` that are compared, and its values."""
-    conditions, values = ["e.household_id = ANY(:ids)"], {"ids": list(household_ids)}
+    # Written out here: the driver would quote every id again for each of the statements.
+    ids = f"{{{','.join(map(str, household_ids))}}}"
+    conditions, values = ["e.household_id = ANY(CAST(:ids AS uuid[]))"], {"ids": ids}
     if programmes is not None:
         conditions.append("e.programme_key = ANY(:programmes)")
         values["programmes"] = list(programmes)  # type: ignore[assignment]

@@ -210,6 +210,10 @@ class _Dated:
 
 def _right(household_id: uuid.UUID, answer: Answer, first: dt.date, until: dt.date | None, dated: _Dated) -> Right:
     described_on = max(dated.today, first)
+    review_on = dated.review_on(answer)
+    if answer.verdict != ELIGIBLE and until is not None:
+        # A question whose time is over would be asked for nothing.
+        review_on = min(until + dt.timedelta(days=1), review_on or dt.date.max)
     return Right(
         household_id=household_id,
         programme_key=answer.programme,
@@ -220,7 +224,7 @@ def _right(household_id: uuid.UUID, answer: Answer, first: dt.date, until: dt.da
         valid_until=until if answer.verdict == ELIGIBLE else None,
         announce_on=dated.announce_on(first),
         deadline_on=answer.deadline,
-        review_on=dated.review_on(answer),
+        review_on=review_on,
         answer={
             "amount": None if answer.amount is None else answer.amount.as_document(),
             "steps": [
