@@ -9,6 +9,9 @@ _MATCH_SECONDS: Final = 5.0
 _DAY_SECONDS: Final = 60.0
 """How soon after midnight a right that begins that day is seen; the look-up is by index and evaluates nobody."""
 
+_QUOTA_SECONDS: Final = 300.0
+_MEASURE_SECONDS: Final = 15.0
+
 
 def _every(seconds: float, task: str, queue: str) -> dict[str, Any]:
     return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": seconds}}
@@ -19,5 +22,10 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "match": _every(_MATCH_SECONDS, bell.MATCH, bell.WORK_QUEUE),
     "announce": _every(_DAY_SECONDS, bell.ANNOUNCE, bell.WORK_QUEUE),
     "review": _every(_DAY_SECONDS, bell.REVIEW, bell.WORK_QUEUE),
+    "replay": _every(_DAY_SECONDS, bell.REPLAY, bell.WORK_QUEUE),
+    "owners": _every(_DAY_SECONDS, bell.OWNERS, bell.WORK_QUEUE),
+    "measure": _every(_MEASURE_SECONDS, bell.MEASURE, bell.WORK_QUEUE),
     "release": _every(_MATCH_SECONDS, bell.RELEASE, bell.WORK_QUEUE),
+    "line events": _every(_MATCH_SECONDS, bell.LINE_EVENTS, bell.WORK_QUEUE),
+    "line quota": _every(_QUOTA_SECONDS, bell.LINE_QUOTA, bell.WORK_QUEUE),
 }

@@ -2,12 +2,13 @@
 
 import logging
 
-from app.delivery import dispatch
-from app.insight import funnel
+from app.delivery import dispatch, owner_mails
+from app.insight import funnel, measures
 from app.matching import sweep as matching
 from app.notices import announce as notices
+from app.notices import replays
 from app.platform import bell
-from app.safeguards import moving
+from app.safeguards import line_events, line_quota, moving
 from workers.celery_app import app
 
 _logger = logging.getLogger(__name__)
@@ -55,6 +56,12 @@ def count(municipality_code: str) -> None:
     funnel.count(municipality_code)
 
 
+@app.task(name=bell.MEASURE)
+def measure() -> None:
+    """Measure what the metrics show."""
+    measures.measure()
+
+
 @app.task(name=bell.DISPATCH)
 def dispatch_deliveries() -> None:
     """Send what is due."""
@@ -68,3 +75,32 @@ def sweep() -> None:
     """Ring for deliveries that are due, whatever became of the rings before."""
     if dispatch.something_due():
         bell.ring_dispatch()
+
+
+@app.task(name=bell.LINE_EVENTS)
+def work_line_events() -> None:
+    """Work what the LINE-style platform told."""
+    worked = line_events.work_events()
+    if worked:
+        _logger.info("line: %d events worked", worked)
+
+
+@app.task(name=bell.LINE_QUOTA)
+def read_line_quota() -> None:
+    """Read what the month still allows on LINE."""
+    line_quota.read_quota()
+
+
+@app.task(name=bell.OWNERS)
+def tell_owners() -> None:
+    """Tell the owners of endpoints that fail, or work again."""
+    queued = owner_mails.tell_owners()
+    if queued:
+        _logger.info("owners: %d mails queued", queued)
+
+
+@app.task(name=bell.REPLAY)
+def replay() -> None:
+    """Tell endpoints what they were never told, where their partners asked for it."""
+    for done in replays.work_off():
+        _logger.info("replay %s: %d households, %d queued, %s", done.id, done.households, done.queued, done.outcome)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import text
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
+from app.delivery.tables import EndpointReplay
 from app.partners.tables import PartnerEndpoint
-from app.platform.errors import InvalidInput
+from app.platform.errors import Conflict, InvalidInput, NotFound
 
 LONGEST_WINDOW: Final = dt.timedelta(days=14)
 MOST_AT_ONCE: Final = 10_000
@@ -62,6 +63,60 @@ def recover(
     queued = len(session.execute(_RECOVER, values).all())
     rest = session.execute(_COUNT_REST, values).one()
     return Recovered(queued=queued, left=rest.left_over, expired=rest.expired, stopped=rest.stopped)
+
+
+def ask_for_replay(
+    session: Session, endpoint: PartnerEndpoint, *, since: dt.datetime, at: dt.datetime, now: dt.datetime
+) -> EndpointReplay:
+    """Write down that a partner wants an endpoint told what it was never told since an instant. The caller commits.
+
+    Workers do it, because only they see what a family was told. One that is open already is that one.
+
+    Args:
+        session: in the partner's context.
+        endpoint: enabled.
+        since: an instant of `app.platform.clock`, 14 days back at most.
+        at: the real instant.
+        now: of `app.platform.clock`.
+
+    Raises:
+        InvalidInput: `since` is in the future, or too long ago.
+        Conflict: another replay of this endpoint is open, with another `since`.
+    """
+    checked_since(since, now)
+    session.refresh(endpoint, with_for_update={"key_share": True})
+    is_open = (EndpointReplay.endpoint_id == endpoint.id, col(EndpointReplay.finished_at).is_(None))
+    open_one = session.exec(select(EndpointReplay).where(*is_open)).first()
+    if open_one is not None and open_one.since != since:
+        raise Conflict(f"found replay {open_one.id} of this endpoint under way; wait until it is finished")
+    if open_one is not None:
+        return open_one
+    replay = EndpointReplay(partner_id=endpoint.partner_id, endpoint_id=endpoint.id, since=since, asked_at=at)
+    session.add(replay)
+    session.flush()
+    return replay
+
+
+def replay_by_id(session: Session, endpoint: PartnerEndpoint, replay_id: uuid.UUID) -> EndpointReplay:
+    """Return one replay of an endpoint.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    replay = session.get(EndpointReplay, replay_id)
+    if replay is None or replay.endpoint_id != endpoint.id:
+        raise NotFound(f"found no replay {replay_id}; expected the id of a replay of this endpoint")
+    return replay
+
+
+def last_replay(session: Session, endpoint: PartnerEndpoint) -> EndpointReplay | None:
+    """Return the replay of an endpoint that was asked for last, if any was."""
+    return session.exec(
+        select(EndpointReplay)
+        .where(EndpointReplay.endpoint_id == endpoint.id)
+        .order_by(col(EndpointReplay.id).desc())
+        .limit(1)
+    ).first()
 
 
 def checked_since(since: dt.datetime, at: dt.datetime) -> dt.datetime:

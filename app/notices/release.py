@@ -59,7 +59,7 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
         return result
     ready = []
     for notice in planned:
-        ended = _why_not(situation, notice, now)
+        ended = why_not(situation, notice, now)
         if ended is not None:
             notice.state, notice.closed_reason = ended
             result.notices.append(notice)
@@ -93,7 +93,7 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
     return result
 
 
-def _why_not(situation: Situation, notice: Notice, now: dt.datetime) -> tuple[str, str] | None:
+def why_not(situation: Situation, notice: Notice, now: dt.datetime) -> tuple[str, str] | None:
     """Return (state, reason) of a notice that must not be told any more; None while it holds."""
     if notice.expires_at is not None and notice.expires_at <= now:
         return "expired", "its last useful day has passed"

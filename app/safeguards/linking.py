@@ -5,12 +5,13 @@ import uuid
 
 from sqlmodel import Session, select
 
-from app.delivery.outbox import Gate, WebhookMessage, enqueue_all
+from app.delivery.link_events import link_message
+from app.delivery.outbox import Gate, enqueue_all
 from app.households import consent
 from app.households.tables import Household
 from app.partners import events
 from app.partners.endpoints import endpoints_wanting
-from app.partners.links import link_household, pairwise_event_id, revoke_link
+from app.partners.links import link_household, revoke_link
 from app.partners.tables import PartnerLink
 from app.platform import bell, clock
 from app.platform.database import Context, app_session, enter
@@ -73,20 +74,10 @@ def _tell(
     session: Session, made: PartnerLink, event_type: str, body: bytes, now: dt.datetime, gate: Gate | None = None
 ) -> None:
     """Queue an event about the link itself. Its end has no gate: it must arrive after a withdrawal."""
-    event_id = pairwise_event_id(made.subject_id, event_type, str(made.id))
     enqueue_all(
         session,
         [
-            WebhookMessage(
-                dedupe_key=f"{event_type}:{endpoint.id}:{made.id}",
-                event_id=event_id,
-                event_type=event_type,
-                due_at=now,
-                gate=gate,
-                partner_id=made.partner_id,
-                endpoint_id=endpoint.id,
-                body=body.decode(),
-            )
+            link_message(made, endpoint, event_type, body, due_at=now, gate=gate)
             for endpoint in endpoints_wanting(session, made.partner_id, event_type)
         ],
     )

@@ -14,13 +14,15 @@ from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks, positive_data_acceptance
 from schemathesis.schemas import BaseSchema
 
+from app.delivery.endpoint_tests import send_ping
+from app.delivery.recovery import ask_for_replay
 from app.delivery.tables import Delivery
-from app.faces.partner.sending import send_ping
 from app.main import create_app
 from app.partners.credentials import new_credential
 from app.partners.endpoints import register_endpoint
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
 from app.partners.registration import register_partner
+from app.platform.clock import now, real_now
 from app.platform.database import Context, app_session
 from app.platform.identifiers import new_id
 from app.platform.settings import settings
@@ -31,7 +33,7 @@ TAKE_ANYTHING = {"list_event_types", "show_event_type"}
 OPERATIONS = {
     "list_event_types", "show_event_type", "list_endpoints", "register_endpoint", "show_endpoint", "change_endpoint",
     "remove_endpoint", "rotate_secret", "send_test_event", "list_deliveries", "show_delivery", "list_attempts",
-    "resend_delivery",
+    "resend_delivery", "rotate_signing_key", "recover_failed", "replay_missing", "show_replay",
 }
 
 
@@ -45,10 +47,12 @@ class Ground:
             register_partner(session, self.partner_id, name="そらいろ(架空)", app_name="そらいろ")
             self.headers = {"Authorization": f"Bearer {new_credential(session, self.partner_id).key}"}
             endpoint = register_endpoint(session, self.partner_id, "http://127.0.0.1:9000/hook").endpoint
-            delivery_id = send_ping(session, endpoint)
+            delivery_id = send_ping(session, endpoint, at=real_now())
             session.get(Delivery, delivery_id).state = "delivered"
+            replay = ask_for_replay(session, endpoint, since=now(), at=real_now(), now=now())
             session.commit()
         self.known = {"endpoint_id": str(endpoint.id), "delivery_id": str(delivery_id), "event_type": "test.ping"}
+        self.known["replay_id"] = str(replay.id)
         self.schema: BaseSchema = schemathesis.openapi.from_asgi("/partner/v1/openapi.json", self.app)
 
 

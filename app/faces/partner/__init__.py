@@ -17,6 +17,8 @@ from app.faces.partner import (
     event_pages,
     key_pages,
     openapi,
+    recovery_api,
+    recovery_pages,
     sign_in_pages,
 )
 
@@ -24,9 +26,11 @@ routers: tuple[APIRouter, ...] = (
     event_api.router,
     endpoint_api.router,
     delivery_api.router,
+    recovery_api.router,
     openapi.router,
     sign_in_pages.router,
     endpoint_pages.router,
+    recovery_pages.router,
     delivery_pages.router,
     key_pages.router,
     event_pages.router,

@@ -6,9 +6,10 @@ from sqlmodel import Session
 from starlette.responses import Response
 
 from app.delivery import endpoint_ends
+from app.delivery.endpoint_tests import send_ping
 from app.faces.partner.answers import Once
 from app.faces.partner.caller import Caller, api_router
-from app.faces.partner.sending import send_ping
+from app.faces.partner.sending import resume
 from app.faces.partner.views import (
     CONFLICT,
     NO_JSON,
@@ -43,7 +44,7 @@ def register_endpoint(caller: Caller, once: Once, wanted: NewEndpoint) -> Respon
     """Register an endpoint. The answer shows its secret, this once."""
 
     def work(session: Session) -> EndpointWithSecret:
-        return _shown(endpoints.register_endpoint(session, caller.partner_id, wanted.url, wanted.event_types))
+        return _shown(endpoints.register_endpoint(session, caller.partner_id, **wanted.model_dump()))
 
     return once.answer(201, work)
 
@@ -57,10 +58,10 @@ def show_endpoint(caller: Caller, endpoint_id: uuid.UUID) -> EndpointView:
 
 @router.patch("/endpoints/{endpoint_id}", responses={**NO_JSON, **NOT_FOUND, **CONFLICT})
 def change_endpoint(caller: Caller, endpoint_id: uuid.UUID, change: EndpointChange) -> EndpointView:
-    """Change an endpoint's address or event types, stop sending to it, or resume."""
+    """Change an endpoint's address, event types, signing or limits, stop sending to it, or resume."""
     with app_session(caller.context) as session:
         row = endpoints.endpoint_by_id(session, caller.partner_id, endpoint_id)
-        endpoints.edit_endpoint(session, row, url=change.url, event_types=change.event_types)
+        endpoints.edit_endpoint(session, row, **change.model_dump(exclude={"enabled"}))
         _switch(session, row, change.enabled)
         view = EndpointView.of(row)
         session.commit()
@@ -95,17 +96,34 @@ def rotate_secret(caller: Caller, once: Once, endpoint_id: uuid.UUID, wanted: Ro
 
 
 @router.post(
+    "/endpoints/{endpoint_id}/key-rotations",
+    status_code=201,
+    response_model=EndpointView,
+    responses={**NO_JSON, **NOT_FOUND, **CONFLICT},
+)
+def rotate_signing_key(caller: Caller, once: Once, endpoint_id: uuid.UUID, wanted: RotationWanted) -> Response:
+    """Make a new Ed25519 key. For 24 hours both sign, unless the old one is to end immediately."""
+
+    def work(session: Session) -> EndpointView:
+        row = endpoints.endpoint_by_id(session, caller.partner_id, endpoint_id)
+        endpoint_keys.rotate_signing_key(session, row, at=real_now(), immediately=wanted.immediately)
+        return EndpointView.of(row)
+
+    return once.answer(201, work)
+
+
+@router.post(
     "/endpoints/{endpoint_id}/test-events",
     status_code=202,
     response_model=DeliveryMade,
     responses={**NOT_FOUND, **CONFLICT},
 )
 def send_test_event(caller: Caller, once: Once, endpoint_id: uuid.UUID) -> Response:
-    """Send `test.ping` to an endpoint, whichever types it wants. Its delivery shows what came of it."""
+    """Send `test.ping` to an endpoint, whichever types it wants. A disabled one is enabled if it answers 2xx."""
 
     def work(session: Session) -> DeliveryMade:
         row = endpoints.endpoint_by_id(session, caller.partner_id, endpoint_id)
-        return DeliveryMade(delivery_id=send_ping(session, row))
+        return DeliveryMade(delivery_id=send_ping(session, row, at=real_now()))
 
     answer = once.answer(202, work)
     ring_dispatch()
@@ -115,8 +133,8 @@ def send_test_event(caller: Caller, once: Once, endpoint_id: uuid.UUID) -> Respo
 def _switch(session: Session, row: PartnerEndpoint, enabled: bool | None) -> None:
     if enabled is False:
         endpoint_ends.disable(session, row, at=real_now())
-    elif enabled and row.disabled_at is not None:
-        endpoints.enable_endpoint(session, row)
+    elif enabled:
+        resume(session, row)
 
 
 def _shown(shown: endpoint_keys.SecretShown) -> EndpointWithSecret:

@@ -1,10 +1,10 @@
-"""Portal pages of endpoints: list, register, edit, rotate, test, stop and remove.
+"""Portal pages of endpoints: list, register, edit, rotate, stop and remove.
 
 A secret is on the page that answers its making, and on no other.
 """
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from markupsafe import Markup
@@ -14,9 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.delivery import endpoint_ends
+from app.delivery.endpoint_tests import send_ping
 from app.delivery.log import deliveries_of
-from app.faces.partner.sending import send_ping
+from app.delivery.recovery import last_replay
+from app.faces.partner.sending import resume
 from app.partners import endpoint_keys, endpoints
+from app.partners.endpoint_keys import Signing
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
 from app.partners.registration import partner_by_id
 from app.partners.tables import PartnerEndpoint
@@ -40,6 +43,14 @@ class EndpointForm(Form):
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
     event_types: list[str] = Field(default_factory=list)
+    signing: Signing = "hmac"
+    requests_a_second: int | None = Field(default=None, ge=1, le=endpoints.MOST_REQUESTS_A_SECOND)
+    most_in_flight: int | None = Field(default=None, ge=1, le=endpoints.MOST_IN_FLIGHT)
+
+    def chosen(self) -> dict[str, Any]:
+        """Return what the services of endpoints take; an empty limit is none."""
+        limits = {"requests_a_second": self.requests_a_second or 0, "most_in_flight": self.most_in_flight or 0}
+        return self.model_dump() | limits
 
 
 @router.get("")
@@ -58,7 +69,7 @@ def start_page(request: Request, actor: Partner) -> Response:
 @router.get("/endpoints/new")
 def new_endpoint_page(request: Request, actor: Partner) -> Response:
     """Show the form for a new endpoint."""
-    return _form_page(request, Filled(given={"url": "", "event_types": []}))
+    return _form_page(request, Filled(given={"url": "", "event_types": [], "signing": "hmac"}))
 
 
 @router.post("/endpoints")
@@ -69,7 +80,7 @@ def register_endpoint(request: Request, actor: Partner, form: Submitted) -> Resp
         return _form_page(request, filled)
     with app_session(actor.context) as session:
         try:
-            shown = endpoints.register_endpoint(session, actor.partner_id, filled.value.url, filled.value.event_types)
+            shown = endpoints.register_endpoint(session, actor.partner_id, **filled.value.chosen())
         except (InvalidInput, Conflict) as error:
             return _form_page(request, _refused(request, filled, error))
         session.commit()
@@ -93,7 +104,7 @@ def edit_endpoint(request: Request, actor: Partner, endpoint_id: uuid.UUID, form
         if filled.value is None:
             return _endpoint_page(request, session, row, filled)
         try:
-            endpoints.edit_endpoint(session, row, url=filled.value.url, event_types=filled.value.event_types)
+            endpoints.edit_endpoint(session, row, **filled.value.chosen())
         except (InvalidInput, Conflict) as error:
             return _endpoint_page(request, session, row, _refused(request, filled, error))
         session.commit()
@@ -110,11 +121,23 @@ def rotate_secret(request: Request, actor: Partner, endpoint_id: uuid.UUID, form
     return page(request, "partner/secret.html", endpoint=shown.endpoint, secret=shown.secret, rotated=True)
 
 
+@router.post("/endpoints/{endpoint_id}/key-rotation")
+def rotate_signing_key(request: Request, actor: Partner, endpoint_id: uuid.UUID, form: Submitted) -> Response:
+    """Make a new Ed25519 key; its public half is on the endpoint's page."""
+    with app_session(actor.context) as session:
+        row = endpoints.endpoint_by_id(session, actor.partner_id, endpoint_id)
+        endpoint_keys.rotate_signing_key(session, row, at=real_now(), immediately=form.get("immediately") == "yes")
+        session.commit()
+    return see_other(request, f"/partner/endpoints/{endpoint_id}")
+
+
 @router.post("/endpoints/{endpoint_id}/test-event")
 def send_test_event(request: Request, actor: Partner, endpoint_id: uuid.UUID) -> Response:
     """Send a test event and show its delivery."""
     with app_session(actor.context) as session:
-        delivery_id = send_ping(session, endpoints.endpoint_by_id(session, actor.partner_id, endpoint_id))
+        delivery_id = send_ping(
+            session, endpoints.endpoint_by_id(session, actor.partner_id, endpoint_id), at=real_now()
+        )
         session.commit()
     ring_dispatch()
     return see_other(request, f"/partner/deliveries/{delivery_id}")
@@ -133,14 +156,15 @@ def disable_endpoint(request: Request, actor: Partner, endpoint_id: uuid.UUID) -
 
 @router.post("/endpoints/{endpoint_id}/enable")
 def enable_endpoint(request: Request, actor: Partner, endpoint_id: uuid.UUID) -> Response:
-    """Send to an endpoint again."""
+    """Send to an endpoint again: at once, or once its test was received."""
     with app_session(actor.context) as session:
         row = endpoints.endpoint_by_id(session, actor.partner_id, endpoint_id)
         try:
-            endpoints.enable_endpoint(session, row)
+            resume(session, row)
         except InvalidInput as error:
             return _endpoint_page(request, session, row, _refused(request, _filled(row), error))
         session.commit()
+    ring_dispatch()
     return see_other(request, f"/partner/endpoints/{endpoint_id}")
 
 
@@ -156,7 +180,8 @@ def remove_endpoint(request: Request, actor: Partner, endpoint_id: uuid.UUID) ->
 
 
 def _filled(row: PartnerEndpoint) -> Filled[EndpointForm]:
-    return Filled(given={"url": row.url, "event_types": row.event_types})
+    limits = {"requests_a_second": row.requests_a_second or "", "most_in_flight": row.most_in_flight or ""}
+    return Filled(given={"url": row.url, "event_types": row.event_types, "signing": row.signing, **limits})
 
 
 def _refused(request: Request, filled: Filled[EndpointForm], error: InvalidInput | Conflict) -> Filled[EndpointForm]:
@@ -178,13 +203,18 @@ def _form_page(request: Request, filled: Filled[EndpointForm]) -> Response:
 
 def _endpoint_page(request: Request, session: Session, row: PartnerEndpoint, filled: Filled[EndpointForm]) -> Response:
     recent = deliveries_of(session, row.partner_id, endpoint_id=row.id, limit=_RECENT)
+    at = real_now()
     return page(
         request,
         "partner/endpoint.html",
         status=422 if filled.errors else 200,
         endpoint=row,
+        state=endpoints.state_of(row, at),
+        own_choice=row.disabled_reason == endpoints.BY_PARTNER,
         filled=filled,
         event_types=_CHOICES,
         recent=recent,
-        rotating=row.previous_secret_until is not None and real_now() < row.previous_secret_until,
+        public_keys=endpoint_keys.public_keys(row, at),
+        replay=last_replay(session, row),
+        rotating=row.previous_secret_until is not None and at < row.previous_secret_until,
     )

@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.responses import JSONResponse, Response
 
-from app.faces.partner import delivery_api, endpoint_api, event_api
+from app.faces.partner import delivery_api, endpoint_api, event_api, recovery_api
 from app.faces.partner.caller import PREFIX
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, example_of
 from app.platform.settings import settings
@@ -16,6 +16,7 @@ from app.web.access import Anyone
 from app.web.problems import ProblemView
 
 router = APIRouter(prefix=PREFIX, dependencies=[Anyone], include_in_schema=False)
+_PARTS = (event_api, endpoint_api, delivery_api, recovery_api)
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "Events for apps that parents use. Bodies are thin: they never hold a name, a birth date, an income or a reason. "
@@ -25,7 +26,8 @@ _PLANNED = "Still to come, nothing sends it yet: "
 _HEADERS = {
     "webhook-id": "The same over retries and replays: drop one that you have seen.",
     "webhook-timestamp": "Unix seconds of this attempt: refuse one that is more than 5 minutes away.",
-    "webhook-signature": "v1,<base64 HMAC-SHA256 of id.timestamp.body>; two of them during a rotation.",
+    "webhook-signature": "v1,<base64 HMAC-SHA256 of id.timestamp.body>, or v1a,<base64 Ed25519 signature of it>, as "
+    "the endpoint chose; parted by spaces where there are several (a rotation, or both kinds).",
 }
 
 
@@ -42,7 +44,9 @@ def openapi_document(server: str) -> dict[str, Any]:
         title="Todoke partner API",
         version="1.0.0",
         description=_DESCRIPTION,
-        routes=[route for part in (event_api, endpoint_api, delivery_api) for route in part.router.routes],
+        routes=[
+            route for part in (event_api, endpoint_api, delivery_api, recovery_api) for route in part.router.routes
+        ],
         servers=[{"url": server}],
     )
     models = [(model, "serialization") for model in (*EVENT_TYPES.values(), ProblemView)]

@@ -1,43 +1,55 @@
-"""What a developer may send: a test event, and a delivery once more. Shared by the API and the portal."""
+"""What a developer may send: a test, a delivery once more, what failed, what is missing. For the API and the portal."""
 
+import datetime as dt
 import uuid
 
 from sqlmodel import Session
 
+from app.delivery.endpoint_tests import send_ping
 from app.delivery.log import delivery_by_id, resend
-from app.delivery.outbox import WebhookMessage, enqueue_webhook
-from app.delivery.tables import Delivery
-from app.partners import events
-from app.partners.endpoints import endpoint_by_id
+from app.delivery.recovery import Recovered, ask_for_replay, recover
+from app.delivery.tables import Delivery, EndpointReplay
+from app.partners.endpoints import BY_PARTNER, enable_endpoint, endpoint_by_id
 from app.partners.tables import PartnerEndpoint
 from app.platform import clock
 from app.platform.errors import Conflict, NotFound
-from app.platform.identifiers import new_id
 
 
-def send_ping(session: Session, endpoint: PartnerEndpoint) -> uuid.UUID:
-    """Queue `test.ping` for an endpoint, whichever types it wants, and return its delivery's id.
+def resume(session: Session, endpoint: PartnerEndpoint) -> None:
+    """Send to an endpoint again: at once if its partner had stopped it, else once a test was received.
 
     Raises:
-        Conflict: the endpoint is disabled.
+        TargetBlocked: its address can no longer be called.
+        Conflict: a test is under way.
+    """
+    if endpoint.disabled_at is None:
+        return
+    if endpoint.disabled_reason == BY_PARTNER:
+        enable_endpoint(session, endpoint)
+    else:
+        send_ping(session, endpoint, at=clock.real_now())
+
+
+def recover_since(session: Session, endpoint: PartnerEndpoint, since: dt.datetime) -> Recovered:
+    """Queue again what an endpoint failed to take since an instant.
+
+    Raises:
+        Conflict: it is disabled.
+        InvalidInput: `since` is in the future, or too long ago.
     """
     _refuse_disabled(endpoint)
-    event_id = f"evt_{new_id().hex}"
-    delivery_id = enqueue_webhook(
-        session,
-        WebhookMessage(
-            dedupe_key=event_id,
-            event_id=event_id,
-            event_type="test.ping",
-            due_at=clock.now(),
-            partner_id=endpoint.partner_id,
-            endpoint_id=endpoint.id,
-            body=events.ping(endpoint_id=endpoint.id, at=clock.now()).decode(),
-        ),
-    )
-    if delivery_id is None:
-        raise RuntimeError("a fresh event id was taken for an old one")
-    return delivery_id
+    return recover(session, endpoint, since=since, at=clock.real_now(), now=clock.now())
+
+
+def replay_since(session: Session, endpoint: PartnerEndpoint, since: dt.datetime) -> EndpointReplay:
+    """Ask the workers to tell an endpoint what it was never told since an instant.
+
+    Raises:
+        Conflict: it is disabled, or another replay is under way.
+        InvalidInput: `since` is in the future, or too long ago.
+    """
+    _refuse_disabled(endpoint)
+    return ask_for_replay(session, endpoint, since=since, at=clock.real_now(), now=clock.now())
 
 
 def send_again(session: Session, partner_id: uuid.UUID, delivery_id: uuid.UUID) -> Delivery:

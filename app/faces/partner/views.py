@@ -6,8 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
-from app.delivery.tables import Delivery, DeliveryAttempt
+from app.delivery.recovery import Recovered
+from app.delivery.tables import Delivery, DeliveryAttempt, EndpointReplay
+from app.partners import endpoint_keys, endpoints
+from app.partners.endpoint_keys import Signing
 from app.partners.tables import PartnerEndpoint
+from app.platform.clock import real_now
 from app.platform.outbound import LONGEST_URL
 from app.web.problems import promised_problem
 
@@ -27,6 +31,27 @@ EventTypes = Annotated[
 ]
 
 
+RequestsASecond = Annotated[
+    int,
+    Field(ge=0, le=endpoints.MOST_REQUESTS_A_SECOND, description="Its pace; 0: no limit, as fast as it answers."),
+]
+MostInFlight = Annotated[
+    int,
+    Field(ge=0, le=endpoints.MOST_IN_FLIGHT, description="Requests open at once; 0: as many as it earns, up to 200."),
+]
+Since = Annotated[
+    str,
+    Field(
+        pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-][01][0-9]:[0-5][0-9])$",
+        description="An instant with its time zone, 14 days back at most.",
+        examples=["2026-11-20T09:00:00+09:00"],
+    ),
+]
+SigningChosen = Annotated[
+    Signing, Field(description="What signs: a shared secret (hmac, v1), our Ed25519 key (ed25519, v1a), or both.")
+]
+
+
 class Taken(BaseModel):
     """A request body. An unknown member is refused, so that a typing error does not go unnoticed."""
 
@@ -42,6 +67,9 @@ class NewEndpoint(Taken):
         examples=["https://hooks.example.jp/todoke"],
     )
     event_types: EventTypes = []
+    signing: SigningChosen = "hmac"
+    requests_a_second: RequestsASecond = 0
+    most_in_flight: MostInFlight = 0
 
 
 class EndpointChange(Taken):
@@ -49,15 +77,35 @@ class EndpointChange(Taken):
 
     url: str | None = Field(default=None, max_length=LONGEST_URL, description="As for a new endpoint.")
     event_types: EventTypes | None = None
-    enabled: bool | None = Field(default=None, description="false stops sending; true checks the address and resumes.")
+    signing: SigningChosen | None = None
+    requests_a_second: RequestsASecond | None = None
+    most_in_flight: MostInFlight | None = None
+    enabled: bool | None = Field(
+        default=None,
+        description="false stops sending. true resumes what you stopped; what failed or answered 410 is sent a "
+        "test.ping first (state: testing) and is enabled by a 2xx.",
+    )
 
 
 class RotationWanted(Taken):
-    """How to rotate the secret."""
+    """How to rotate the secret, or the Ed25519 key."""
 
     immediately: bool = Field(
-        default=False, description="true ends every old secret at once (it leaked); false lets it sign for 24 h more."
+        default=False, description="true ends every old one at once (it leaked); false lets it sign for 24 h more."
     )
+
+
+class SinceWanted(Taken):
+    """Since when."""
+
+    since: Since
+
+
+class PublicKeyView(BaseModel):
+    """A public key that verifies our v1a signatures."""
+
+    key: str = Field(pattern="^whpk_", description="whpk_ and the 32 bytes of an Ed25519 public key in base64.")
+    until: Instant | None = Field(description="During a rotation: until when the old key signs; null for the new one.")
 
 
 class EndpointView(BaseModel):
@@ -67,19 +115,30 @@ class EndpointView(BaseModel):
     url: str
     event_types: EventTypes
     enabled: bool
+    state: endpoints.State = Field(description="testing: disabled, and a test.ping is on its way that may enable it.")
     disabled_at: Instant | None
     disabled_reason: str | None = Field(description="by_partner, gone (410), failing (five days) …")
     previous_secret_until: Instant | None = Field(description="During a rotation: until when the old secret signs.")
+    signing: SigningChosen
+    public_keys: list[PublicKeyView] = Field(description="Newest first, two during a rotation; none for hmac.")
+    requests_a_second: RequestsASecond
+    most_in_flight: MostInFlight
     created_at: Instant
 
     @classmethod
     def of(cls, row: PartnerEndpoint) -> "EndpointView":
         """Show a row."""
+        at = real_now()
         return cls(
             id=row.id,
             url=row.url,
             event_types=row.event_types,
             enabled=row.disabled_at is None,
+            state=endpoints.state_of(row, at),
+            signing=row.signing,  # type: ignore[arg-type]  # the column holds nothing else
+            public_keys=[PublicKeyView(key=key.key, until=key.until) for key in endpoint_keys.public_keys(row, at)],
+            requests_a_second=row.requests_a_second or 0,
+            most_in_flight=row.most_in_flight or 0,
             disabled_at=row.disabled_at,
             disabled_reason=row.disabled_reason,
             previous_secret_until=row.previous_secret_until,
@@ -171,6 +230,42 @@ class AttemptPage(BaseModel):
 
     attempts: list[AttemptView]
     next_cursor: Cursor
+
+
+class RecoveryView(BaseModel):
+    """What one recovery did."""
+
+    queued: int = Field(description="Failed deliveries that are on their way again.")
+    left: int = Field(description="There were more than 10,000: call again for these.")
+    expired: int = Field(description="Lost their meaning and stay unsent.")
+    stopped: int = Field(
+        description="Stopped by the family, by a protection measure or by the end of a link: stay unsent."
+    )
+
+    @classmethod
+    def of(cls, done: Recovered) -> "RecoveryView":
+        """Show what was done."""
+        return cls(queued=done.queued, left=done.left, expired=done.expired, stopped=done.stopped)
+
+
+class ReplayView(BaseModel):
+    """A replay: how far it is, and what it did."""
+
+    id: uuid.UUID
+    endpoint_id: uuid.UUID
+    since: Instant
+    asked_at: Instant
+    finished_at: Instant | None = Field(description="null while it is open.")
+    queued: int = Field(description="Events queued so far that the endpoint was never told.")
+    outcome: str | None = Field(
+        description="complete; limit_reached (10,000: ask again); postponed (families are being evaluated just now, it "
+        "goes on by itself while finished_at is null); endpoint_disabled. null before the first look."
+    )
+
+    @classmethod
+    def of(cls, row: EndpointReplay) -> "ReplayView":
+        """Show a row. How many families were looked at is not shown: it would count those that are protected."""
+        return cls.model_validate(row.model_dump())
 
 
 class EventTypeView(BaseModel):

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
+from sqlalchemy import text
 from sqlmodel import select
 
 from app.delivery.channels.contract import AttemptResult, Outcome
@@ -17,7 +18,7 @@ from app.partners.credentials import credentials_of, revoke_credential
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
 from app.partners.tables import PartnerEndpoint
 from app.platform import clock
-from app.platform.database import app_session, worker_session
+from app.platform.database import app_session, owner_session, worker_session
 from app.web.rate_limits import RateLimit
 
 URL = "http://127.0.0.1:9000/hook"
@@ -212,10 +213,66 @@ def test_simultaneous_repeats_are_one_request(api):
     assert len(set(answers)) == 1
 
 
-def test_a_disabled_endpoint_takes_no_test_event(api):
+def ended(endpoint_id, reason="failing"):
+    with owner_session() as session:
+        session.execute(
+            text("UPDATE partner_endpoints SET disabled_at = now(), disabled_reason = :reason WHERE id = :id"),
+            {"id": endpoint_id, "reason": reason},
+        )
+        session.commit()
+
+
+def test_an_endpoint_that_failed_is_enabled_by_a_test_alone(api):
+    path = f"/partner/v1/endpoints/{endpoint(api)['endpoint']['id']}"
+    ended(path.rsplit("/", 1)[1])
+    assert api.get(path).json()["state"] == "disabled"
+    view = api.patch(path, json={"enabled": True}).json()
+    assert (view["enabled"], view["state"], view["disabled_reason"]) == (False, "testing", "failing")
+    [ping] = api.get("/partner/v1/deliveries").json()["deliveries"]
+    assert (ping["event_type"], ping["state"]) == ("test.ping", "scheduled")
+    assert_problem(api.post(f"{path}/test-events"), 409, "conflict")
+
+
+def test_limits_signing_and_public_keys_are_set_and_read(api):
     made = endpoint(api)["endpoint"]
-    api.patch(f"/partner/v1/endpoints/{made['id']}", json={"enabled": False})
-    assert_problem(api.post(f"/partner/v1/endpoints/{made['id']}/test-events"), 409, "conflict")
+    path = f"/partner/v1/endpoints/{made['id']}"
+    assert (made["signing"], made["public_keys"], made["requests_a_second"], made["most_in_flight"]) == ("hmac", [], 0, 0)
+    assert_problem(api.post(f"{path}/key-rotations", json={}), 409, "conflict")
+    view = api.patch(path, json={"signing": "both", "requests_a_second": 20, "most_in_flight": 5}).json()
+    assert (view["signing"], view["requests_a_second"], view["most_in_flight"]) == ("both", 20, 5)
+    [key] = view["public_keys"]
+    new, old = api.post(f"{path}/key-rotations", json={}).json()["public_keys"]
+    assert old["key"] == key["key"] and old["until"] and new["until"] is None
+    assert api.patch(path, json={"requests_a_second": 0}).json()["requests_a_second"] == 0
+    for body in ({"requests_a_second": 1001}, {"most_in_flight": 201}, {"signing": "rsa"}):
+        assert_problem(api.patch(path, json=body), 422, "invalid-input")
+
+
+def test_recovery_and_replay_answer_what_they_did(api, other):
+    path = f"/partner/v1/endpoints/{endpoint(api)['endpoint']['id']}"
+    delivery_id = api.post(f"{path}/test-events").json()["delivery_id"]
+    with owner_session() as session:
+        session.execute(
+            text("UPDATE deliveries SET state = 'failed', event_type = 'link.created', finished_at = now()")
+        )
+        session.commit()
+    since = {"since": (clock.real_now() - dt.timedelta(hours=1)).isoformat()}
+    keyed = {"Idempotency-Key": "once"}
+    first = api.post(f"{path}/recoveries", json=since, headers=keyed)
+    assert (first.status_code, first.json()) == (202, {"queued": 1, "left": 0, "expired": 0, "stopped": 0})
+    again = api.post(f"{path}/recoveries", json=since, headers=keyed)
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    assert api.post(f"{path}/recoveries", json=since).json()["queued"] == 0
+    assert api.get(f"/partner/v1/deliveries/{delivery_id}").json()["state"] == "scheduled"
+    replay = api.post(f"{path}/replays", json=since).json()
+    shown = api.get(f"{path}/replays/{replay['id']}")
+    assert (shown.json(), replay["finished_at"], replay["queued"]) == (replay, None, 0)
+    assert_problem(api.get(f"{path}/replays/{replay['id']}", headers=other.headers), 404, "not-found")
+    for wrong in ("2026-11-20", "2026-13-40T00:00:00Z", "2020-01-01T00:00:00Z", "2026-02-30T00:00:00Z"):
+        assert_problem(api.post(f"{path}/recoveries", json={"since": wrong}), 422, "invalid-input")
+    ended(path.rsplit("/", 1)[1])
+    for part in ("recoveries", "replays"):
+        assert_problem(api.post(f"{path}/{part}", json=since), 409, "conflict")
 
 
 def ends_told(api):
