@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 
 import pytest
+from sqlmodel import select
 
 from app.delivery.channel_health import LINE, health_of
 from app.delivery.outbox import content_of
@@ -19,7 +20,6 @@ from app.platform.database import Context, app_session, owner_session, worker_se
 from app.platform.identifiers import new_id
 from app.safeguards.line_quota import read_quota, turn_away
 from app.safeguards.protection import protect
-from sqlmodel import select
 from tests.fixtures.factories import a_child, a_household, enrolled
 from tests.integration.line.conftest import OTHER, USER, answers, button, contacts, deliveries, events
 
@@ -109,7 +109,15 @@ def test_a_button_works_for_its_own_user_for_its_time_and_unchanged(line):
     strangers = postback_data("applied", contact.id, a_notice(other_household).id, clock.now())
     assert line.presses(strangers) == "old_button"
     assert line.presses(postback_data("applied", contact.id, new_id(), clock.now())) == "old_button"
-    for changed in (data[:-1] + ("A" if data[-1] != "A" else "B"), data[3:], "", "t1.", "t1.!!!", data + "AAAA", "日本"):
+    for changed in (
+        data[:-1] + ("A" if data[-1] != "A" else "B"),
+        data[3:],
+        "",
+        "t1.",
+        "t1.!!!",
+        data + "AAAA",
+        "日本",
+    ):
         assert line.presses(changed) == "unknown_button"
     clock.shift_to(clock.now() + postbacks.LIFETIME)
     assert line.presses(data) == "old_button"

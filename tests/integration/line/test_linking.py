@@ -22,11 +22,6 @@ from tests.fixtures.factories import enrolled
 from tests.integration.line.conftest import OTHER, USER, answers, button, contacts, deliveries
 
 
-@pytest.fixture(autouse=True)
-def _registered(line, published_registry):
-    """Every test here has the registry and the account."""
-
-
 def a_guardian(guardian: str = "g1", household_id: uuid.UUID | None = None) -> tuple[uuid.UUID, str, uuid.UUID]:
     """A household with an e-mail address, and a guardian signed in: household, guardian, session."""
     household_id = household_id or enrolled(purposes=("matching:basic", "channel:email"))
