@@ -10,6 +10,7 @@ _DAY_SECONDS: Final = 60.0
 """How soon after midnight a right that begins that day is seen; the look-up is by index and evaluates nobody."""
 
 _QUOTA_SECONDS: Final = 300.0
+_REACH_SECONDS: Final = 10.0
 _MEASURE_SECONDS: Final = 15.0
 
 
@@ -21,6 +22,8 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "sweep": _every(settings().delivery.sweep_seconds, bell.SWEEP, bell.DELIVERY_QUEUE),
     "match": _every(_MATCH_SECONDS, bell.MATCH, bell.WORK_QUEUE),
     "announce": _every(_DAY_SECONDS, bell.ANNOUNCE, bell.WORK_QUEUE),
+    "oversee": _every(_DAY_SECONDS, bell.OVERSEE, bell.WORK_QUEUE),
+    "reach": _every(_REACH_SECONDS, bell.REACH, bell.WORK_QUEUE),
     "review": _every(_DAY_SECONDS, bell.REVIEW, bell.WORK_QUEUE),
     "replay": _every(_DAY_SECONDS, bell.REPLAY, bell.WORK_QUEUE),
     "owners": _every(_DAY_SECONDS, bell.OWNERS, bell.WORK_QUEUE),

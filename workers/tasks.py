@@ -4,11 +4,13 @@ import logging
 
 from app.delivery import dispatch, owner_mails
 from app.insight import funnel, measures
+from app.matching import audit, reach
 from app.matching import sweep as matching
+from app.matching.watch import beat
 from app.notices import announce as notices
 from app.notices import replays
 from app.platform import bell
-from app.safeguards import line_events, line_quota, moving
+from app.safeguards import alarm, line_events, line_quota, moving
 from workers.celery_app import app
 
 _logger = logging.getLogger(__name__)
@@ -19,6 +21,7 @@ def match() -> None:
     """Evaluate what changed."""
     for run in matching.drain():
         _logger.info("matched: municipality %s, %d households, %s", run.municipality_code, run.households, run.reason)
+    beat("match")
 
 
 @app.task(name=bell.REVIEW)
@@ -30,6 +33,7 @@ def review() -> None:
     queued = matching.queue_reviews()
     if queued:
         _logger.info("review: %d households queued", queued)
+    beat("review")
 
 
 @app.task(name=bell.ANNOUNCE)
@@ -40,6 +44,8 @@ def announce(municipality_code: str | None = None) -> None:
         _logger.info("announced: %d households, %d planned, %d queued", done.households, done.planned, done.queued)
     for code in sorted(done.municipalities):
         bell.ring(bell.COUNT, code)
+    if municipality_code is None:
+        beat("announce")  # the nightly look-up is over everywhere
 
 
 @app.task(name=bell.RELEASE)
@@ -48,6 +54,7 @@ def release() -> None:
     done = notices.release_due()
     if done.households:
         _logger.info("released: %d households, %d notices, %d queued", done.households, done.released, done.queued)
+    beat("release")
 
 
 @app.task(name=bell.COUNT)
@@ -75,6 +82,25 @@ def sweep() -> None:
     """Ring for deliveries that are due, whatever became of the rings before."""
     if dispatch.something_due():
         bell.ring_dispatch()
+    beat("sweep")
+
+
+@app.task(name=bell.REACH)
+def count_reach() -> None:
+    """Count whom drafts would reach, where staff asked."""
+    answered = reach.count_asked()
+    if answered:
+        _logger.info("reach: %d questions answered", answered)
+
+
+@app.task(name=bell.OVERSEE)
+def oversee() -> None:
+    """Go on with audits that are due, and raise the alarm about work that is overdue."""
+    finished = audit.audit_due()
+    if finished:
+        _logger.info("audit: %d municipalities finished", finished)
+    beat("oversee")
+    alarm.raise_alarms()
 
 
 @app.task(name=bell.LINE_EVENTS)

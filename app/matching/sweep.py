@@ -21,6 +21,7 @@ from app.matching.evaluating import EVERY_PROGRAMME, evaluate
 from app.matching.evaluation import Engine
 from app.matching.snapshot import Snapshot, read_chunk, read_snapshot
 from app.matching.tables import EvaluationRun
+from app.matching.watch import beat
 from app.platform import bell, clock
 from app.platform.change_queue import NOTICES, household_changed
 from app.platform.database import Context, enter, worker_session
@@ -201,6 +202,7 @@ def _sweep_chunk() -> list[EvaluationRun] | None:
         last = max(snapshot.asked_for) if len(snapshot.asked_for) == CHUNK else None
         sweeps.move_on(session, place, last, len(snapshot.asked_for), written)
         session.commit()
+    beat("shard")
     _settle_sweeps()
     return runs
 

@@ -28,7 +28,7 @@ ASKED = (
     "id", "municipality_code", "programme_key", "draft_id", "sha256", "template_sha256", "document", "ends_on",
     "looked_at_on", "asked_by", "asked_at",
 )  # fmt: skip
-WORK = ("match", "announce", "review", "release", "sweep", "oversee")
+WORK = ("match", "announce", "review", "release", "sweep", "oversee", "shard")
 
 
 def upgrade() -> None:
@@ -53,6 +53,7 @@ def upgrade() -> None:
     # The clock of what never ran begins here: a new installation is not overdue, one whose beat never started will be.
     op.execute(f"INSERT INTO heartbeats SELECT unnest(ARRAY{list(WORK)}), now()")
     _decide()
+    _tell_signs()
 
 
 def downgrade() -> None:
@@ -235,3 +236,30 @@ def _decide() -> None:
     signature = "decide_campaign(uuid, text, text, text, timestamptz)"
     op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO todoke_app, todoke_worker")
+
+
+def _tell_signs() -> None:
+    """Tell any role when each piece of work last left a sign: names and instants, of no household and no place.
+
+    While a publication's sweep runs, its last chunk is a sign; an audit counts from the oldest one of any municipality,
+    and where nobody was audited yet, from when the first family enrolled.
+    """
+    op.execute(
+        """
+        CREATE FUNCTION signs_of_work() RETURNS TABLE (name text, at timestamptz)
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public AS $$
+            SELECT heartbeats.name, heartbeats.done_at FROM heartbeats WHERE heartbeats.name <> 'shard'
+            UNION ALL
+            SELECT 'shard', greatest(heartbeats.done_at, min(sweeps.started_at))
+                FROM heartbeats, sweeps WHERE heartbeats.name = 'shard' AND sweeps.state = 'running'
+                GROUP BY heartbeats.done_at
+            UNION ALL
+            SELECT 'audit', min(coalesce(audited.at, home.since)) FROM
+                (SELECT municipality_code, min(created_at) AS since FROM households GROUP BY 1) AS home
+                LEFT JOIN (SELECT municipality_code, max(finished_at) AS at FROM audits GROUP BY 1) AS audited
+                USING (municipality_code)
+        $$
+        """
+    )
+    op.execute("REVOKE ALL ON FUNCTION signs_of_work() FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION signs_of_work() TO todoke_app, todoke_worker")
