@@ -18,6 +18,7 @@ from app.cli import (
     household_commands,
     mail_commands,
     operator_commands,
+    oversight_commands,
     quarantine_commands,
     registry_commands,
     registry_format_commands,
@@ -64,3 +65,6 @@ main.add_typer(operator_commands.access, name="access")
 main.add_typer(household_care_commands.care, name="household")
 main.add_typer(halt_commands.halt, name="halt")
 main.add_typer(quarantine_commands.quarantine, name="quarantine")
+main.add_typer(oversight_commands.campaign, name="campaign")
+main.command("audit")(oversight_commands.audit)
+main.command("watch")(oversight_commands.watch)
