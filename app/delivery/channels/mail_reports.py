@@ -32,14 +32,15 @@ _WHERE_TO: Final = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-
 _OF_OURS: Final = ("Original-Envelope-Id", "Original-Mail-From", "Return-Path")
 _DAEMON: Final = re.compile(r"mailer-daemon|postmaster|mail.delivery.(?:sub)?system|mail-daemon|mdaemon", re.IGNORECASE)
 _DELAYED: Final = re.compile(
-    r"not yet been delivered|warning message only|delivery (?:of .{0,80})?(?:has been )?delayed|will (?:be retried|continue"
-    r" to (?:try|be attempted)|keep trying)|still trying|配信が遅れ",
+    r"not yet been delivered|warning message only|delivery (?:of .{0,80})?(?:has been )?delayed|will (?:be retried"
+    r"|continue to (?:try|be attempted)|keep trying)|still trying|配信が遅れ",
     re.IGNORECASE,
 )
 _FAILED: Final = re.compile(
     r"undeliver|non-?delivery|returned mail|returned to sender|returning message|did ?n[o']t reach|delivery problem"
-    r"|(?:could|was|is|has|be) ?(?:not|n't) (?:be |been )?(?:able to be )?(?:delivered|sent)|(?:not|wasn't|un)[ -]?able to"
-    r" deliver|fail(?:ed|ure)? .{0,30}(?:deliver|mail|recipient|notice)|(?:delivery|mail|recipients?) .{0,40}fail"
+    r"|(?:could|was|is|has|be) ?(?:not|n't) (?:be |been )?(?:able to be )?(?:delivered|sent)"
+    r"|(?:not|wasn't|un)[ -]?able to deliver"
+    r"|fail(?:ed|ure)? .{0,30}(?:deliver|mail|recipient|notice)|(?:delivery|mail|recipients?) .{0,40}fail"
     r"|配信できません|送信できません|届けられません|配信不能|不達",
     re.IGNORECASE,
 )
@@ -47,17 +48,21 @@ _FAILED: Final = re.compile(
 _WORDING: Final = (
     (
         "soft",
-        r"quota|(?:mailbox|inbox) (?:is |was )?full|over .{0,20}(?:size|storage|limit)|exceed.{0,20}(?:storage|disk|space)"
+        r"quota|(?:mailbox|inbox) (?:is |was )?full|over .{0,20}(?:size|storage|limit)"
+        r"|exceed.{0,20}(?:storage|disk|space)"
         r"|insufficient .{0,10}(?:storage|space)|too many (?:messages|mails)|try again|容量|いっぱい",
     ),
     (
         "hard",
-        r"(?:user|recipient|mailbox|address|account|addressee)\b.{0,60}(?:unknown|not (?:found|known|exist|recogni[sz]ed"
-        r"|active|listed|valid)|n[o']t (?:have|exist|match)|invalid|disabled|inactive|unavailable|no longer|cannot be found"
+        r"(?:user|recipient|mailbox|address|account|addressee)\b.{0,60}(?:unknown|not (?:found|known|exist"
+        r"|recogni[sz]ed|active|listed|valid)|n[o']t (?:have|exist|match)|invalid|disabled|inactive|unavailable"
+        r"|no longer|cannot be found"
         r"|suspended|discontinued)"
-        r"|(?:unknown|no such|no valid|invalid|bad|inactive|nonexistent|non-existent) (?:\w+ )?(?:user|recipient|mailbox"
-        r"|address|account|local|person|alias|destination|host|domain)|no mailbox|not our customer|unrouteable"
-        r"|(?:host|domain|nameserver) .{0,30}(?:not found|unknown|does not exist|matches)|宛先不明|存在しません|見つかりません",
+        r"|(?:unknown|no such|no valid|invalid|bad|inactive|nonexistent|non-existent) (?:\w+ )?(?:user|recipient"
+        r"|mailbox|address|account|local|person|alias|destination|host|domain)"
+        r"|no mailbox|not our customer|unrouteable|address rejected"
+        r"|(?:host|domain|nameserver) .{0,30}(?:not found|unknown|does not exist|matches)"
+        r"|宛先不明|存在しません|見つかりません",
     ),
     (
         "policy",
@@ -68,7 +73,8 @@ _WORDING: Final = (
 _WORDINGS: Final = tuple((kind, re.compile(words, re.IGNORECASE)) for kind, words in _WORDING)
 _MARKUP: Final = re.compile(r"<!--.*?-->|<style.*?</style>|<[a-z/!][^>@]*>|&nbsp;", re.IGNORECASE | re.DOTALL)
 _RETURNED_BELOW: Final = re.compile(
-    r"(?im)^.{0,20}(?:below this line|original message|old message|returned mail -|copy of (?:the|your) (?:original )?message).*$"
+    r"(?im)^.{0,20}(?:below this line|original message|old message|returned mail -"
+    r"|copy of (?:the|your) (?:original )?message).*$"
 )
 
 
