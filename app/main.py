@@ -10,7 +10,7 @@ import app.matching.tables
 import app.notices.tables
 import app.partners.tables
 import app.registry.tables  # noqa: F401
-from app.faces import line, opendata, parent, partner, staff
+from app.faces import line, opendata, operator, parent, partner, staff
 from app.platform.logs import configure_logs
 from app.web import assets, demo, problems, static_files
 from app.web.head_requests import HeadRequests
@@ -30,6 +30,8 @@ def create_app() -> FastAPI:
     app.add_middleware(SecurityHeaders)
     problems.install(app)
     static_files.install(app)
-    for router in (demo.router, *opendata.routers, *parent.routers, *staff.routers, *partner.routers, *line.routers):
-        app.include_router(router)
+    app.include_router(demo.router)
+    for face in (opendata, parent, staff, partner, line, operator):
+        for router in face.routers:
+            app.include_router(router)
     return app

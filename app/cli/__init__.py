@@ -23,6 +23,7 @@ from app.cli import (
     registry_commands,
     registry_format_commands,
     registry_life_commands,
+    seeing_commands,
 )
 from app.cli.options import end_without_reader
 
@@ -64,6 +65,8 @@ main.add_typer(mail_commands.mail, name="mail")
 main.add_typer(operator_commands.access, name="access")
 main.add_typer(household_care_commands.care, name="household")
 main.add_typer(halt_commands.halt, name="halt")
+main.command("why")(seeing_commands.explain_way)
+main.command("health")(seeing_commands.show_health)
 main.add_typer(quarantine_commands.quarantine, name="quarantine")
 main.add_typer(oversight_commands.campaign, name="campaign")
 main.command("audit")(oversight_commands.audit)

@@ -1,10 +1,13 @@
 """Rows of figures: counts only. The web role reads these and can never count households itself."""
 
 import datetime as dt
+import uuid
 
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from app.platform.columns import instant
+from app.platform.identifiers import new_id
 
 
 class ProgrammeFigures(SQLModel, table=True):
@@ -19,3 +22,15 @@ class ProgrammeFigures(SQLModel, table=True):
     told: int
     applied: int
     counted_at: dt.datetime = instant()
+
+
+class Measure(SQLModel, table=True):
+    """One measured value; see `app.insight.measures`."""
+
+    __tablename__ = "measures"
+
+    id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
+    name: str
+    labels: dict[str, str] = Field(sa_type=JSONB)
+    value: float
+    measured_at: dt.datetime = instant()
