@@ -1,6 +1,7 @@
 """The address that notices go to: given by a guardian, confirmed by a code before anything personal is sent."""
 
 import uuid
+from typing import Any
 
 from fastapi import APIRouter
 from sqlmodel import select
@@ -9,13 +10,22 @@ from starlette.responses import Response
 
 from app.faces.parent.forms import CodeForm, EmailForm
 from app.households import consent
-from app.households.contacts import add_email, address_of, confirm, usable_contacts
+from app.households.contacts import (
+    add_email,
+    address_of,
+    confirm,
+    is_own,
+    known_to_come_back,
+    mail_came_back,
+    usable_contacts,
+)
 from app.households.tables import ContactPoint
 from app.households.tables import Household as HouseholdRow
 from app.platform import bell
 from app.platform.database import app_session
 from app.platform.errors import Conflict, NotFound
-from app.safeguards.confirmation import send_code
+from app.platform.settings import settings
+from app.safeguards.confirmation import send_code, tell_what_protection_held_back
 from app.web.access import Household
 from app.web.browser import browser_token
 from app.web.forms import Filled, Submitted, fill
@@ -36,7 +46,11 @@ def contacts(request: Request, actor: Household) -> Response:
         )
         household = session.get_one(HouseholdRow, actor.household_id)
         usable = {row.id for row in usable_contacts(session, household)}
-        known = [(address_of(row), row.id in usable) for row in session.exec(query) if row.kind == "email"]
+        known = [
+            {"address": address_of(row), "confirmed": row.id in usable, "came_back": mail_came_back(row)}
+            for row in session.exec(query)
+            if row.kind == "email" and (household.protected_at is None or is_own(row, household))
+        ]
     return _address_page(request, Filled(), known=known)
 
 
@@ -82,6 +96,7 @@ def take_code(request: Request, actor: Household, contact_id: uuid.UUID, form: S
                     by=actor.name,
                     source="contact page",
                 )
+                tell_what_protection_held_back(session, actor.household_id)
             session.commit()  # a wrong code counts as an attempt
         if confirmed:
             bell.ring(bell.RELEASE)
@@ -99,15 +114,27 @@ def _address(actor: Household, contact_id: uuid.UUID) -> str:
 
 
 def _address_page(
-    request: Request, filled: Filled[EmailForm], status: int = 200, known: list[tuple[str, bool]] | None = None
+    request: Request, filled: Filled[EmailForm], status: int = 200, known: list[dict[str, Any]] | None = None
 ) -> Response:
     text = consent.texts()["purposes"]["channel:email"]
-    return page(request, "parent/contact.html", filled=filled, status=status, known=known or [], text=text)
+    domain = settings().email.sender_domain
+    return page(
+        request, "parent/contact.html", filled=filled, status=status, known=known or [], text=text, domain=domain
+    )
 
 
 def _code_page(
     request: Request, contact_id: uuid.UUID, address: str, filled: Filled[CodeForm], status: int = 200
 ) -> Response:
+    with app_session() as session:
+        came_back = known_to_come_back(session, address)
     return page(
-        request, "parent/contact_code.html", status=status, contact_id=contact_id, address=address, filled=filled
+        request,
+        "parent/contact_code.html",
+        status=status,
+        contact_id=contact_id,
+        address=address,
+        filled=filled,
+        came_back=came_back,
+        domain=settings().email.sender_domain,
     )

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from app.accounts.permissions import Actor
 from app.faces.parent import questions
 from app.faces.parent.coverage import own_programmes
-from app.households.contacts import usable_contacts
+from app.households.contacts import mail_came_back, usable_contacts
 from app.households.outcomes import current_outcomes, record_outcome, undo_outcome
+from app.households.tables import ContactPoint
 from app.households.tables import Household as HouseholdRow
 from app.matching.tables import Entitlement
 from app.notices import inbox
@@ -159,6 +160,10 @@ def _home(actor: Actor, looks: int) -> dict[str, Any]:
         checking = _is_being_checked(session, actor)
         morning = _waits_for_morning(session, actor)
         reachable = bool(usable_contacts(session, household))
+        own = select(ContactPoint).where(
+            ContactPoint.household_id == actor.household_id, ContactPoint.guardian == actor.guardian
+        )
+        came_back = any(mail_came_back(contact) for contact in session.exec(own))
         total = len(inbox.all_notices(session, actor.household_id, guardian=actor.guardian))
     return {
         "cards": cards[:3],
@@ -168,6 +173,7 @@ def _home(actor: Actor, looks: int) -> dict[str, Any]:
         "looks": looks,
         "morning": morning,
         "reachable": reachable,
+        "came_back": came_back,
         "total": total,
         **_coverage(registry, household.municipality_code),
     }
