@@ -51,14 +51,14 @@ def _is_felt(situation: Situation, registry: Registry, notice: Notice, now: dt.d
 
 
 def _is_part_of(situation: Situation, subject: str) -> bool:
-    """Whether the person is still in the family's answers; who was taken out of them is not spoken of."""
-    if ":" not in subject:
-        return True
-    person_id = subject.partition(":")[2]
-    people = (
-        one for plural in ("guardians", "children", "pregnancies") for one in situation.document.get(plural) or ()
-    )
-    return any(person.get("id") == person_id for person in people)
+    """Whether the person is still in the family's answers; for what is the household's, everybody of whom it heard.
+
+    Who was taken out of them is not spoken of, not even by the loss of what the family had for that person.
+    """
+    plurals = ("guardians", "children", "pregnancies")
+    family = {person.get("id") for plural in plurals for person in situation.document.get(plural) or ()}
+    concerned = {subject} if ":" in subject else {notice.subject for notice in situation.notices}
+    return all(one.partition(":")[2] in family for one in concerned if ":" in one)
 
 
 def _has_another_in_its_place(situation: Situation, registry: Registry, notice: Notice) -> bool:

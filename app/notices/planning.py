@@ -23,6 +23,7 @@ from app.notices.rows import (
     asks_a_question,
     begins_on,
     concerns,
+    end_of,
     is_ending,
     is_worth_telling,
     key_of,
@@ -184,6 +185,8 @@ def _look_at_what_was_told(
         elif corrected := corrections.of_a_told_right(situation, notice, right, now):
             result.notices.append(corrected)
             result.superseded.append(notice)
+        else:
+            notice.expires_at = end_of(row.valid_until)  # it stands as told, for as long as the right does
         if notice.deadline_on is None or notice.deadline_on >= today:
             # A deadline that merely came round again (each month) has no second ladder.
             result.notices += reminders.before_deadline(situation, right, now)

@@ -16,7 +16,7 @@ from app.delivery.outbox import EmailMessage, Lane, LineMessage, WebhookMessage
 from app.households.contacts import address_of, unsubscribe_token
 from app.households.tables import ContactPoint
 from app.notices import digest, moving, postbacks, wording
-from app.notices.app_events import gate_of, told_events
+from app.notices.app_events import CANCELLED, EXPIRED, ended_events, gate_of, told_events
 from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
 from app.notices.rows import BEFORE_A_DAY, OUTCOME, OVERVIEW, is_ending
@@ -63,6 +63,7 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
         if ended is not None:
             notice.state, notice.closed_reason = ended
             result.notices.append(notice)
+            result.messages += _end_on_screens(situation, notice, now)
         elif notice.programme_key in situation.held:
             # It goes by itself when its time comes; an overview of today goes without it.
             notice.overview_id = None
@@ -106,6 +107,12 @@ def why_not(situation: Situation, notice: Notice, now: dt.datetime) -> tuple[str
     if notice.programme_key != OVERVIEW and not still_holds(situation, notice):
         return "cancelled", NO_LONGER_SO
     return None
+
+
+def _end_on_screens(situation: Situation, notice: Notice, now: dt.datetime) -> Iterable[Message]:
+    """Yield the end of what apps show already: a correction that came too late, or what was called back."""
+    if situation.household.protected_at is None and situation.agrees_to("matching:basic", now):
+        yield from ended_events(situation, [notice], now, EXPIRED if notice.state == "expired" else CANCELLED)
 
 
 def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[Notice]:

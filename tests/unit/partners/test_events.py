@@ -69,6 +69,7 @@ def bodies():
         events.notice_updated(content(sequence=2, deadline_on=None), at=AT),
         events.notice_created(content(programme_id=None, category="single_parent_family"), at=AT),
         events.notice_cancelled(subject_id=SUBJECT, notice_id=NOTICE, sequence=3, at=AT),
+        events.notice_expired(subject_id=SUBJECT, notice_id=NOTICE, sequence=4, at=AT),
         events.link_created(subject_id=SUBJECT, at=AT),
         events.link_revoked(subject_id=SUBJECT, at=AT),
         events.endpoint_disabled(endpoint_id=NOTICE, reason="gone", at=AT),
