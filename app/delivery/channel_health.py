@@ -8,9 +8,9 @@ import datetime as dt
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlmodel import Session
 
 from app.delivery.channels.contract import AttemptResult, Outcome
@@ -121,7 +121,7 @@ def after_reading(health: Health, quota: Quota, now: dt.datetime) -> Health:
     )
 
 
-def of_row(row: Mapping[str, Any] | None) -> Health:
+def of_row(row: RowMapping | None) -> Health:
     """Return the health that a row says; a channel that was never used has none yet."""
     return Health(**{name: row[name] for name in Health.__dataclass_fields__}) if row is not None else Health()
 

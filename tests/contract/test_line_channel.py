@@ -24,6 +24,7 @@ from app.delivery.channels.line import (
 )
 from app.delivery.channels.line_api import LineApi, LineUnavailable, Quota
 from app.delivery.incoming_line import read_webhook, signature_is_right
+from app.platform.rendering import phrases, render
 from app.sandbox.line_server import LineServer
 from app.sandbox.servers import Sandbox, sandbox
 
@@ -450,3 +451,23 @@ def test_our_signature_check_agrees_with_the_official_one_and_its_published_vect
             == official_check.validate(body, given)
             == (given == vector)
         )
+
+
+BUTTONS = [{"label": "申請した", "data": "t1.abc"}, {"label": "LINEのお知らせを止める", "data": "t1.def"}]
+
+
+def test_what_our_templates_make_is_taken_by_the_official_models(sdk: ModuleType, official: Any) -> None:
+    values = {"sections": [], "hidden": 2, "inbox_url": "https://todoke.example/home", "closing": "おわり"}
+    bubbles = {"お知らせ": render("notices/message/line.json", **values, buttons=BUTTONS)}
+    actions = [
+        {"type": "uri", "label": "開く", "uri": "https://todoke.example/home"},
+        {"type": "postback", "label": "始める", "data": "link", "displayText": "始める"},
+    ]
+    catalogue = phrases("notices/line_answers.ja")
+    for words in catalogue["answers"].values():
+        bubbles[words.strip()] = render("notices/transactional/line/answer.json", text=words, buttons=actions)
+    for alt_text, bubble in bubbles.items():
+        message = flex_message(alt_text, json.loads(bubble))
+        check_messages([message])
+        official.validate_push(sdk.ValidateMessageRequest(messages=[sdk.FlexMessage.from_dict(message)]))
+    assert all(1 <= len(label) <= 20 for label in catalogue["labels"].values())

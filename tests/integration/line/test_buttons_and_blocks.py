@@ -27,17 +27,35 @@ NEWBORN = a_household(children=[a_child("2026-11-21")], facts={"single_parent": 
 BOTH = (("line", USER), ("email", "family@home.example"))
 
 
-@pytest.fixture(autouse=True)
-def _registered(line, published_registry):
-    """Every test here has the registry and the account."""
-
-
 def told(contacts: tuple[tuple[str, str], ...] = BOTH) -> uuid.UUID:
     """A household whose first message is queued."""
     household_id = enrolled(NEWBORN, contacts=contacts)
     drain()
     announce()
     release_due()
+    return household_id
+
+
+def with_a_notice(contacts: tuple[tuple[str, str], ...] = BOTH) -> uuid.UUID:
+    """A household that was told of one support: without the registry, which no button needs."""
+    household_id = enrolled(NEWBORN, contacts=contacts)
+    with owner_session() as session:
+        session.add(
+            Notice(
+                household_id=household_id,
+                municipality_code="131121",
+                programme_key="000000/child-allowance",
+                subject="child:c1",
+                kind="new_support",
+                occasion="2026-11-21",
+                state="released",
+                programme_version=dt.date(2026, 4, 1),
+                content={"programme_kind": "cash", "title": "児童手当", "name": "児童手当"},
+                release_at=clock.now(),
+                released_at=clock.now(),
+            )
+        )
+        session.commit()
     return household_id
 
 
@@ -56,7 +74,7 @@ def outcomes(household_id: uuid.UUID) -> list[tuple[str, str, str]]:
         return [(row.programme_key, row.outcome, row.by) for row in current_outcomes(session, household_id)]
 
 
-def test_who_blocks_the_account_is_told_by_mail(line):
+def test_who_blocks_the_account_is_told_by_mail(line, published_registry):
     household_id = told()
     assert [(row.channel, row.state) for row in pushes(household_id)] == [("line", "scheduled")]
     assert line.does("unfollow") == "blocked"
@@ -69,7 +87,7 @@ def test_who_blocks_the_account_is_told_by_mail(line):
 
 
 def test_events_that_come_late_do_not_undo_what_came_after(line):
-    told()
+    with_a_notice()
     now = clock.real_now()
     earlier = round((now - dt.timedelta(minutes=5)).timestamp() * 1000)
     line.does("unfollow")
@@ -83,14 +101,14 @@ def test_events_that_come_late_do_not_undo_what_came_after(line):
     ("action", "outcome"), [("applied", "applied"), ("not_for_us", "not_wanted"), ("later", "later")]
 )
 def test_a_button_says_what_the_inbox_says(line, action, outcome):
-    household_id = told()
+    household_id = with_a_notice()
     contact = next(row for row in contacts() if row.kind == "line")
     notice = a_notice(household_id)
     assert line.presses(postback_data(action, contact.id, notice.id, clock.now())) == f"outcome_{action}"
     assert outcomes(household_id) == [(notice.programme_key, outcome, "guardian:g1")]
 
 
-def test_the_stop_button_stops_this_address_alone_and_always_works(line):
+def test_the_stop_button_stops_this_address_alone_and_always_works(line, published_registry):
     household_id = told()
     (push,) = pushes(household_id)
     stop = button(content_of(push.id, push.message_sealed)["messages"][0], "postback", "止める")["data"]
@@ -100,8 +118,8 @@ def test_the_stop_button_stops_this_address_alone_and_always_works(line):
 
 
 def test_a_button_works_for_its_own_user_for_its_time_and_unchanged(line):
-    household_id = told((("line", USER),))
-    other_household = told((("line", OTHER),))
+    household_id = with_a_notice((("line", USER),))
+    other_household = with_a_notice((("line", OTHER),))
     contact = next(row for row in contacts() if row.household_id == household_id)
     notice = a_notice(household_id)
     data = postback_data("applied", contact.id, notice.id, clock.now())
@@ -127,7 +145,7 @@ def test_a_button_works_for_its_own_user_for_its_time_and_unchanged(line):
 
 
 def test_under_protection_an_old_contact_changes_nothing(line):
-    household_id = told()
+    household_id = with_a_notice()
     contact = next(row for row in contacts() if row.kind == "line")
     data = postback_data("applied", contact.id, a_notice(household_id).id, clock.now())
     protect(household_id, by="staff:1")
@@ -137,14 +155,14 @@ def test_under_protection_an_old_contact_changes_nothing(line):
 
 
 def test_nothing_of_a_family_stands_in_a_button(line):
-    household_id = told()
+    household_id = with_a_notice()
     contact = next(row for row in contacts() if row.kind == "line")
     data = postback_data("applied", contact.id, a_notice(household_id).id, clock.now())
     assert len(data) <= 300
     assert household_id.hex not in data and USER not in data
 
 
-def test_a_used_up_month_turns_families_to_their_next_channel_and_loses_nobody(line):
+def test_a_used_up_month_turns_families_to_their_next_channel_and_loses_nobody(line, published_registry):
     line.server.monthly_limit = 0
     with_mail = told()
     without = told((("line", OTHER),))
@@ -169,7 +187,7 @@ def test_a_used_up_month_turns_families_to_their_next_channel_and_loses_nobody(l
     assert (health.quota_limit, health.used_up_month, health.quota_used) == (200, None, 1)
 
 
-def test_the_reserve_is_kept_for_answers_and_last_weeks(line):
+def test_the_reserve_is_kept_for_answers_and_last_weeks(line, published_registry):
     line.server.monthly_limit = 10
     line.server.used_this_month = 9
     read_quota()
@@ -181,7 +199,7 @@ def test_the_reserve_is_kept_for_answers_and_last_weeks(line):
     assert events()[-1].outcome == "greeted"
 
 
-def test_the_message_of_one_support_has_its_outcomes_as_buttons(line):
+def test_the_message_of_one_support_has_its_outcomes_as_buttons(line, published_registry):
     """Every label is one that LINE takes, and the official models read the whole (see the contract tests)."""
     household_id = told((("line", USER),))
     contact = next(row for row in contacts() if row.kind == "line")
