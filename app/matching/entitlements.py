@@ -197,16 +197,17 @@ def _scope(
     """Return the condition for the stored rows `e` that are compared, and its values."""
     # Written out here: the driver would quote every id again for each of the statements.
     ids = f"{{{','.join(map(str, household_ids))}}}"
-    conditions, values = ["e.household_id = ANY(CAST(:ids AS uuid[]))"], {"ids": ids}
+    conditions = ["e.household_id = ANY(CAST(:ids AS uuid[]))"]
+    values: dict[str, Any] = {"ids": ids}
     if programmes is not None:
         conditions.append("e.programme_key = ANY(:programmes)")
-        values["programmes"] = list(programmes)  # type: ignore[assignment]
+        values["programmes"] = list(programmes)
     if left_alone.programmes:
         conditions.append("e.programme_key <> ALL(:broken)")
-        values["broken"] = list(left_alone.programmes)  # type: ignore[assignment]
+        values["broken"] = list(left_alone.programmes)
     if left_alone.pairs:
         conditions.append("e.household_id || ' ' || e.programme_key <> ALL(:pairs)")
-        values["pairs"] = [f"{household_id} {key}" for household_id, key in left_alone.pairs]  # type: ignore[misc]
+        values["pairs"] = [f"{household_id} {key}" for household_id, key in left_alone.pairs]
     return " AND ".join(conditions), values
 
 
@@ -219,10 +220,10 @@ def _copy(session: Session, rights: Iterable[Right]) -> int:
     if not wanted:
         return 0
     beginnings = _beginnings_beside_questions(wanted.values())
-    with connection.connection.cursor() as cursor:
-        copying = f"COPY evaluated_rights ({', '.join(_COLUMNS)}, rights_from) FROM STDIN"
-        with cursor.copy(copying) as copy:  # type: ignore[attr-defined]
-            copy.write("".join(_line(right, beginnings.get(_subject(right))) for right in wanted.values()))
+    driver: Any = connection.connection.driver_connection
+    copying = f"COPY evaluated_rights ({', '.join(_COLUMNS)}, rights_from) FROM STDIN"
+    with driver.cursor() as cursor, cursor.copy(copying) as copy:
+        copy.write("".join(_line(right, beginnings.get(_subject(right))) for right in wanted.values()))
     if len(wanted) >= _MANY:
         connection.exec_driver_sql("ANALYZE evaluated_rights")
     return len(wanted)

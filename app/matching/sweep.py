@@ -178,7 +178,7 @@ def _settle_sweeps() -> None:
 
 
 def _sweep_chunk() -> list[EvaluationRun] | None:
-    """Evaluate the next chunk of a sweep, if anybody is left in it; None when there is nothing for this worker to do."""  # noqa: E501
+    """Evaluate the next chunk of a sweep, if anybody is left in it; None where this worker finds nothing to do."""
     busy: list[str] = []
     with worker_session() as session:
         while (place := sweeps.next_place(session, busy)) is not None:

@@ -76,7 +76,7 @@ class Sweep(SQLModel, table=True):
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)
     programme_keys: list[str] = Field(
-        sa_type=ARRAY(Text),  # type: ignore[call-overload]
+        sa_type=ARRAY(Text),
         description="CODE/id; one that is published again while this runs is taken out: its newer sweep has it",
     )
     reason: str = Field(description="published, or lifted (out of quarantine)")
@@ -98,7 +98,7 @@ class SweepShard(SQLModel, table=True):
     sweep_id: uuid.UUID = Field(foreign_key="sweeps.id", primary_key=True, ondelete="CASCADE")
     municipality_code: str = Field(primary_key=True, max_length=6)
     programme_keys: list[str] = Field(
-        sa_type=ARRAY(Text),  # type: ignore[call-overload]
+        sa_type=ARRAY(Text),
         description="those of the sweep whose area covers it",
     )
     state: str = "waiting"

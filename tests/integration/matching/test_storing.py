@@ -87,9 +87,8 @@ def apply_one_by_one(rows, rights, ids, programmes, left_alone):
             if not moves and all(row[name] == right[name] for name in COMPARED):
                 continue
             if asked and row["answer"] != right["answer"]:
-                row |= {"announced_at": None, "announce_on": right["announce_on"]}
-            row |= {name: right[name] for name in COMPARED}
-            row |= {"valid_from": right["valid_from"]} if moves else {}
+                row.update(announced_at=None, announce_on=right["announce_on"])
+            row.update({name: right[name] for name in (*COMPARED, *(("valid_from",) if moves else ()))})
             changed += 1
         touched.add(row["household_id"])
     for number, right in enumerate(wanted.values()):
