@@ -20,11 +20,14 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Self
 
 import aiohttp
+from aiohttp import StreamReader
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_parser import RawResponseMessage
 from yarl import URL
 
 from app.platform.errors import InvalidInput, Misconfigured
@@ -35,6 +38,7 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: Ports a partner's endpoint may listen on.
 PUBLIC_PORTS: Final = frozenset({443, 8443})
 LONGEST_URL: Final = 2000
+MOST_INTERIM_ANSWERS: Final = 10
 
 _FORBIDDEN_V4: Final = tuple(
     (ipaddress.IPv4Network(network), why)
@@ -403,12 +407,32 @@ def guarded_session(
     )
 
 
+class _BoundedAnswer(ResponseHandler):
+    """Reads one answer after the other from a connection, and hangs up on one that never begins.
+
+    Interim answers (1xx) may come any number of times by HTTP; a flood of them would keep the whole event loop busy
+    until the deadline.
+    """
+
+    _interim = 0
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Take one message head (aiohttp's hook)."""
+        self._interim = self._interim + 1 if data[0].code < 200 else 0
+        if self._interim <= MOST_INTERIM_ANSWERS:
+            super().feed_data(data, size)
+        elif self.transport is not None:
+            self.set_exception(aiohttp.ServerDisconnectedError("more interim answers than anybody needs"))
+            self.transport.abort()
+
+
 class _GuardedConnector(aiohttp.TCPConnector):
     """A connector that owns its resolver, so that closing the session also releases the look-up threads."""
 
     def __init__(self, resolver: GuardedResolver, **options: object) -> None:
         super().__init__(resolver=resolver, **options)  # type: ignore[arg-type]
         self._own_resolver = resolver
+        self._factory = partial[ResponseHandler](_BoundedAnswer, loop=self._loop)
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         await super().close(abort_ssl=abort_ssl)

@@ -14,12 +14,13 @@ import httpx
 
 from app.delivery.dispatch import Dispatcher, channels_from_settings
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, ping
-from app.partners.signing import new_secret, signature
+from app.partners.signing import new_secret, new_signing_key, public_key_of, signature
 from app.platform import clock
 from app.platform.identifiers import new_id
 from app.platform.settings import PROJECT_DIRECTORY, settings
 
 GUIDE = (PROJECT_DIRECTORY / "docs" / "partner-guide.md").read_text(encoding="utf-8")
+[WITH_PUBLIC_KEYS] = re.findall(r"```py\n(.*?)```", GUIDE, re.S)
 [RECEIVER] = re.findall(r"```python\n(.*?)```", GUIDE, re.S)
 
 
@@ -134,3 +135,21 @@ def test_the_guide_names_every_event_and_every_member():
         members = EVENT_TYPES[event_type].model_fields["data"].annotation.model_fields
         assert all(f"`{name}`" in row for name in members) or "同じ" in row
         assert ("準備中" in row) == (event_type in PLANNED_EVENT_TYPES)
+
+
+def test_the_guides_check_with_public_keys_takes_genuine_events_alone():
+    program = {}
+    exec(WITH_PUBLIC_KEYS, program)
+    old, new, body = new_signing_key(), new_signing_key(), b'{"type":"test.ping"}'
+    timestamp = int(clock.real_now().timestamp())
+    headers = {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature([new_secret(), new, old], "evt_1", timestamp, body),
+    }
+    for known in (new, old):
+        assert program["is_genuine"]([public_key_of(known)], headers, body)
+    assert not program["is_genuine"]([public_key_of(new_signing_key())], headers, body)
+    assert not program["is_genuine"]([public_key_of(new)], headers, body + b" ")
+    stale = {**headers, "webhook-timestamp": str(timestamp - 301)}
+    assert not program["is_genuine"]([public_key_of(new)], stale, body)
