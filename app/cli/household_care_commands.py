@@ -1,5 +1,6 @@
 """What operators do for one household: protection, a loss, a new way in. Each act is by somebody, and says why."""
 
+import datetime as dt
 import uuid
 from typing import Annotated
 
@@ -59,10 +60,31 @@ def stop_person(
     from app.safeguards.bereavement import stop_pushes_about
 
     try:
-        stop_pushes_about(household, subject, reason=reason, by=by)
+        ended = stop_pushes_about(household, subject, reason=reason, by=by)
     except TodokeError as error:
         refuse(f"stop: {error}")
-    print(f"nobody hears about {subject} any more")
+    print(
+        f"nobody hears about {subject} any more" + ("" if ended else "; a request that had begun before was still open")
+    )
+
+
+@care.command("move")
+def move_household(
+    household: HouseholdId,
+    to: Annotated[str, typer.Argument(help="Code of the new municipality; 000000 where it is not known.")],
+    moved_on: Annotated[dt.datetime, typer.Argument(formats=["%Y-%m-%d"], help="The first day there, past or ahead.")],
+    by: By,
+    subject: Annotated[str, typer.Option(help="household, or one person such as child:c1.")] = "household",
+) -> None:
+    """Tell a move between municipalities; what ends and what to apply for again becomes one notice."""
+    from app.platform.errors import TodokeError
+    from app.safeguards.moving import move
+
+    try:
+        told = move(household, to, moved_on.date(), by=by, subject=subject)
+    except TodokeError as error:
+        refuse(f"move: {error}")
+    print(f"move {told.move_id}" if told.move_id else "within one town: nothing changes hands")
 
 
 @care.command("sign-in")

@@ -30,6 +30,7 @@ def care(request: Request, actor: Household) -> Response:
 @router.post("/care/stop")
 def stop(request: Request, actor: Household, form: Submitted) -> Response:
     """End every message about one person, and go where what is still due may be read."""
+    assert actor.household_id is not None  # a page of a household
     subject = str(form.get("who", ""))
     if subject not in dict(_people(actor)):
         return see_other(request, "/care?done=choose")
@@ -40,6 +41,7 @@ def stop(request: Request, actor: Household, form: Submitted) -> Response:
 @router.post("/care/protect")
 def begin_protection(request: Request, actor: Household, form: Submitted) -> Response:
     """Raise the protection flag. Every session of the household ends, this one too: who comes back is asked anew."""
+    assert actor.household_id is not None  # a page of a household
     if form.get("sure") != "yes":
         raise InvalidInput("expected the button of the page that says what happens", field="sure")
     ended = protect(actor.household_id, by=actor.name, reason="asked for by the family")
@@ -54,6 +56,7 @@ def protected(request: Request) -> Response:
 
 def _people(actor: Household) -> list[tuple[str, str]]:
     """Return whose messages are not stopped yet, in words that name nobody."""
+    assert actor.household_id is not None  # a page of a household
     with app_session(actor.context) as session:
         document = read_document(session, actor.household_id).document
         stopped = session.get_one(HouseholdRow, actor.household_id).stopped_subjects

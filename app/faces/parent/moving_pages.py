@@ -16,7 +16,7 @@ from app.faces.parent.answers import about
 from app.faces.parent.forms import OUTSIDE
 from app.households import moves
 from app.households.profiles import read_document
-from app.households.tables import UNKNOWN_MUNICIPALITY
+from app.households.tables import UNKNOWN_MUNICIPALITY, Move
 from app.matching.tables import Entitlement
 from app.notices.moving import MOVED
 from app.notices.tables import Notice
@@ -80,6 +80,7 @@ def tell(request: Request, actor: Household, form: Submitted) -> Response:
         registry = published_now(session).registry
     if not given.check(registry) or given.moved_on is None:
         return _page(request, actor, given, status=422)
+    assert actor.household_id is not None  # a page of a household
     try:
         told = move(
             actor.household_id,
@@ -105,6 +106,7 @@ def take_back(request: Request, actor: Household, form: Submitted) -> Response:
         move_id = uuid.UUID(str(form.get("move", "")))
     except ValueError:
         raise InvalidInput("expected the id of a move", field="move") from None
+    assert actor.household_id is not None  # a page of a household
     undo_move(actor.household_id, move_id)
     return see_other(request, "/move?done=undone")
 
@@ -140,7 +142,7 @@ def _page(request: Request, actor: Actor, given: MoveForm, status: int = 200, do
     )
 
 
-def _told(session: Session, one: moves.Move, registry: Registry, document: dict[str, Any]) -> dict[str, Any] | None:
+def _told(session: Session, one: Move, registry: Registry, document: dict[str, Any]) -> dict[str, Any] | None:
     if one.state not in (moves.ANNOUNCED, moves.DONE):
         return None
     known = registry.municipalities.get(one.to_code)
