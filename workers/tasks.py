@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 @app.task(name=bell.MATCH)
 def match() -> None:
     """Evaluate what changed."""
-    for run in matching.drain():
+    for run in matching.drain(matching.WINDOW_SECONDS):
         _logger.info("matched: municipality %s, %d households, %s", run.municipality_code, run.households, run.reason)
     beat("match")
 

@@ -31,20 +31,20 @@ HOUSEHOLDS_AT_ONCE = 2_000
 CHUNK = 4_000
 """Households of a sweep in one transaction; a worker that dies loses the work on so many."""
 WINDOW_SECONDS = 10.0
-"""How long one call goes on with sweeps before it makes room for other work and rings for another call."""
+"""How long a worker goes on with sweeps before it makes room for other work and rings for another call."""
 _engines: dict[str, Engine] = {}
 
 
-def drain(window_seconds: float = WINDOW_SECONDS) -> list[EvaluationRun]:
+def drain(window_seconds: float | None = None) -> list[EvaluationRun]:
     """Evaluate what the change queue names; ring for the announcement of each municipality that changed.
 
     Changed households come first, whatever a sweep still has to do. Where sweeps do not end within the window, another
     call is rung for, which goes on where this one stopped.
 
     Args:
-        window_seconds: how long to go on with sweeps.
+        window_seconds: how long to go on with sweeps; None = to their end.
     """
-    give_up_at = time.monotonic() + window_seconds
+    give_up_at = float("inf") if window_seconds is None else time.monotonic() + window_seconds
     with _uncollected():
         runs = _drain_changed_households()
         _begin_sweep()
