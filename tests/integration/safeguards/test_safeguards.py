@@ -22,7 +22,7 @@ from app.platform.database import Context, app_session, owner_session
 from app.platform.errors import NotFound
 from app.platform.settings import settings
 from app.safeguards.bereavement import stop_pushes_about
-from app.safeguards.confirmation import send_code
+from app.safeguards.confirmation import send_code, tell_what_protection_held_back
 from app.safeguards.protection import protect
 from app.safeguards.withdrawal import unsubscribe, withdraw
 from tests.fixtures.factories import EVERYTHING, a_child, a_household, a_linked_app, enrolled
@@ -124,6 +124,47 @@ def test_under_protection_only_a_newly_confirmed_contact_hears_and_only_neutral_
     assert push.contact_point_id == contact.id
     for word in ("児童手当", "出生届", "世田谷", "2026年11月"):
         assert word not in message["subject"] + message["text"] + message["html"]
+
+
+def test_what_protection_called_back_is_told_to_the_first_contact_confirmed_after_it(told):
+    protect(told, by="staff:1")
+    with app_session(Context(household=told)) as session:
+        contact = contacts.add_email(session, told, "g1", "new@home.example")
+        contact.confirmed_at = clock.now()
+        session.add(contact)
+        tell_what_protection_held_back(session, told)
+        session.commit()
+    release_due()
+    (push,) = deliveries(told, state="scheduled")
+    assert push.contact_point_id == contact.id
+    assert "児童手当" not in content_of(push.id, push.message_sealed)["text"]
+
+
+def test_ending_one_app_leaves_the_other_and_the_mail(told):
+    partner_id, _, _ = a_linked_app(told, "http://127.0.0.1:9/other")
+    assert withdraw(told, ["share:partner"], by="guardian:g2", partner_id=partner_id) is True
+    drain()
+    announce()
+    release_due()
+    with app_session(Context(household=told)) as session:
+        assert len(live_links_of_household(session, told)) == 1
+        assert consent.current(session, told, str(partner_id))["share:partner"].state == "withdrawn"
+    assert {row.channel for row in deliveries(told, state="scheduled")} == {"email", "webhook"}
+    assert not [row for row in deliveries(told, state="scheduled") if row.partner_id == partner_id]
+
+
+def test_nobody_writes_to_a_guardian_who_died_and_nothing_of_the_children_stops(told):
+    with app_session(Context(household=told)) as session:
+        token = open_session(session, household_id=told, guardian="g1")
+        session.commit()
+    stop_pushes_about(told, "guardian:g1", reason="death", by="staff:1")
+    release_due()
+    with app_session() as session:
+        assert find_actor(session, token) is None
+    assert deliveries(told, channel="email", state="scheduled") == []
+    assert deliveries(told, channel="webhook", state="scheduled")
+    with app_session(Context(household=told)) as session:
+        assert inbox.all_notices(session, told)
 
 
 def test_a_loss_stops_every_push_about_that_child_and_no_other(published_registry):
