@@ -1,4 +1,8 @@
-"""e-mail: bounces and addresses set aside."""
+"""e-mail: bounces and addresses set aside.
+
+Nothing to change: a bounce is an attempt of its delivery, three in a row are read from the outbox, and an address that
+mail came back from is found by the digest that its contact point has always had.
+"""
 
 revision = "0009"
 down_revision = "0008"
