@@ -78,7 +78,11 @@ def _new_id_each_attempt() -> None:
 
     def with_another_id(row: Any, *given: Any) -> Any:
         outgoing = whole(row, *given)
-        return dataclasses.replace(outgoing, webhook_id=f"evt_{uuid.uuid4().hex}") if row.channel == "webhook" else outgoing
+        return (
+            dataclasses.replace(outgoing, webhook_id=f"evt_{uuid.uuid4().hex}")
+            if row.channel == "webhook"
+            else outgoing
+        )
 
     dispatch.outgoing_of = with_another_id
 

@@ -231,7 +231,9 @@ def outside(case: Case) -> Iterator[Violation]:
         if endpoint is not None and request.subject is not None:
             link = case.links.get(request.subject)
             if link is None or link.partner != endpoint["partner"]:
-                yield Violation("outside", f"{request.event} at {request.target}: {request.subject} is not of its partner")
+                yield Violation(
+                    "outside", f"{request.event} at {request.target}: {request.subject} is not of its partner"
+                )
             elif any(one.household not in (None, link.household) for one in behind):
                 yield Violation("outside", f"{request.event} at {request.target}: about another family")
         own = [case.evidence.addresses.get(one.household or "", []) for one in behind] if request.address else []
@@ -241,7 +243,9 @@ def outside(case: Case) -> Iterator[Violation]:
         if decision.household is not None:
             gate = case.gate_at(decision.household, decision.committed_at)
             if gate is not None and gate.municipality != decision.municipality:
-                yield Violation("outside", f"{decision.id}: of {decision.municipality}, the family lives in {gate.municipality}")
+                yield Violation(
+                    "outside", f"{decision.id}: of {decision.municipality}, the family lives in {gate.municipality}"
+                )
 
 
 def tokens(case: Case) -> Iterator[Violation]:

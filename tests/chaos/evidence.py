@@ -193,7 +193,9 @@ def read(directory: Path) -> Evidence:
         decisions=_all(Decision, (line for line in written if line["before"] is None)),
         changes=_all(Change, (line for line in written if line["before"] is not None)),
         gates=_all(GateChange, lines(directory / "gates.jsonl")),
-        links=list({line["subject"]: link for line in lines(directory / "links.jsonl") for link in _all(Link, [line])}.values()),
+        links=list(
+            {line["subject"]: link for line in lines(directory / "links.jsonl") for link in _all(Link, [line])}.values()
+        ),
         requests=_with_yes(lines(directory / "requests.jsonl")),
         answers=_all(Answer, lines(directory / "answers.jsonl")),
         kills=_all(Kill, lines(directory / "kills.jsonl")),
@@ -217,6 +219,12 @@ def _with_yes(written: Iterable[Mapping[str, Any]]) -> list[Request]:
 def _all(kind: type[_T], written: Iterable[Mapping[str, Any]]) -> list[_T]:
     names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
     return [
-        kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in line.items() if name in names})
+        kind(
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in line.items()
+                if name in names
+            }
+        )
         for line in written
     ]

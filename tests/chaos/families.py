@@ -22,7 +22,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from app.delivery.outbox import EmailMessage, Gate, Lane, LineMessage, WebhookMessage, enqueue_all
 from app.households import consent, contacts
@@ -84,7 +84,7 @@ def decide(household_id: UUID, subject: str, *, late_seconds: float = 0.0) -> No
     bell.ring_dispatch()
 
 
-def _events(session, gate: Gate) -> list[_Message]:
+def _events(session: Session, gate: Gate) -> list[_Message]:
     notice_id, now = new_id(), clock.now()
     found: list[_Message] = []
     for live in live_links_of_household(session, gate.household_id):
@@ -123,12 +123,16 @@ def _personal(contact: ContactPoint, gate: Gate) -> _Message:
     }
     if contact.kind == "line":
         return LineMessage(**common, messages=({"type": "text", "text": "架空のお知らせがあります"},))
-    return EmailMessage(**common, subject="架空のお知らせ", text="架空です。", html="<p>架空です。</p>", composed_at=now)
+    return EmailMessage(
+        **common, subject="架空のお知らせ", text="架空です。", html="<p>架空です。</p>", composed_at=now
+    )
 
 
 def agree(household_id: UUID, partners: Sequence[UUID]) -> None:
     """Let a family agree to everything (again) and link its apps (again)."""
     with app_session(Context(household=household_id)) as session:
+        if session.get_one(Household, household_id).protected_at is not None:  # the database went away in between
+            _clear(session, household_id)
         consent.give(session, household_id, PURPOSES, language="ja", by="guardian:g1", source="chaos")
         session.commit()
     for partner_id in partners_of(partners, household_id):
@@ -199,9 +203,12 @@ def _live_protected(household_id: UUID) -> None:
     decide(household_id, "child:c1", late_seconds=0.01)
     time.sleep(0.1)
     with app_session(Context(household=household_id)) as session:
-        # In the right order: what is queued for the one new contact is what may go now as well.
-        clear_protection(session, household_id, by="staff:chaos", second_person="staff:other", reason="chaos")
+        _clear(session, household_id)
         session.commit()
+
+
+def _clear(session: Session, household_id: UUID) -> None:
+    clear_protection(session, household_id, by="staff:chaos", second_person="staff:other", reason="chaos")
 
 
 def welcome(partners: Sequence[UUID], chance: random.Random) -> None:
@@ -213,7 +220,9 @@ def welcome(partners: Sequence[UUID], chance: random.Random) -> None:
         stored = read_document(session, household_id)
         born = (clock.today().replace(day=1)).isoformat()
         document = {**stored.document, "children": [*stored.document.get("children", []), {"birth_date": born}]}
-        save_document(session, household_id, document, expected_version=stored.version, source="parent", by="guardian:g1")
+        save_document(
+            session, household_id, document, expected_version=stored.version, source="parent", by="guardian:g1"
+        )
         session.commit()
     bell.ring(bell.MATCH)
 
@@ -262,7 +271,9 @@ def main() -> None:
     parser.add_argument("--families", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=3)
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between two acts of a thread, on average")
-    parser.add_argument("--rate", type=float, default=10.0, help="decisions a second for families that stay as they are")
+    parser.add_argument(
+        "--rate", type=float, default=10.0, help="decisions a second for families that stay as they are"
+    )
     parser.add_argument("--newcomers", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -271,7 +282,9 @@ def main() -> None:
     broken.break_families(os.environ.get("CHAOS_BROKEN", ""))
     quiet, restless = families[: len(families) // 3], families[len(families) // 3 :]
     threads = [
-        threading.Thread(target=_for_families, args=[restless[n :: given.threads], partners, given.seed + n, given.pause])
+        threading.Thread(
+            target=_for_families, args=[restless[n :: given.threads], partners, given.seed + n, given.pause]
+        )
         for n in range(given.threads)
     ]
     threads.append(threading.Thread(target=_for_the_quiet, args=[quiet, given.seed + 1000, given.rate]))

@@ -25,7 +25,17 @@ LATE = ("--lease", "3", "--slow", "5")
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_broken_build_is_found_out(name, tmp_path):
     report = tmp_path / "report.json"
-    command = [sys.executable, "-m", "tests.chaos", *SHORT, *(LATE if name == "record_without_token" else SOUND), "--broken", name, "--json", str(report)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.chaos",
+        *SHORT,
+        *(LATE if name == "record_without_token" else SOUND),
+        "--broken",
+        name,
+        "--json",
+        str(report),
+    ]
     ended = subprocess.run(command, cwd=PROJECT_DIRECTORY, capture_output=True, text=True, timeout=240, check=False)
     assert report.exists(), ended.stderr[-3000:]
     found = json.loads(report.read_text())

@@ -235,7 +235,10 @@ def register_partners(made: Stage, webhook_url: str) -> None:
 def enrol_families(folder: Path, partners: Sequence[UUID], count: int, *, seed: int) -> list[UUID]:
     """Enrol families in several municipalities with consent and contacts, and link each with one or two partners."""
     documents = itertools.chain.from_iterable(
-        zip(*(synthetic_households(count, on=clock.today(), seed=seed, municipality=code) for code in MUNICIPALITIES), strict=True)
+        zip(
+            *(synthetic_households(count, on=clock.today(), seed=seed, municipality=code) for code in MUNICIPALITIES),
+            strict=True,
+        )
     )
     contacts = [_contacts() for _ in range(count)]
     with owner_session() as session:
@@ -264,4 +267,3 @@ def partners_of(partners: Sequence[UUID], household_id: UUID) -> list[UUID]:
     """Return the one or two partners that a family is linked with."""
     first = household_id.int
     return [partners[first % len(partners)]] + ([partners[(first + 1) % len(partners)]] if first % 3 == 0 else [])
-

@@ -37,7 +37,9 @@ def claim(at, *, number=1, by="worker-1", token="t1", lease=None, before="schedu
     return Change(number=number, id=id, at=at - 0.01, committed_at=at, by=by, before=before, after="sending", token=token, lease=lease or at + 40, lease_before=lease_before)  # fmt: skip
 
 
-def result(at, state="delivered", *, number=2, by="worker-1", lease_before=None, before="sending", reason=None, id="d1"):
+def result(
+    at, state="delivered", *, number=2, by="worker-1", lease_before=None, before="sending", reason=None, id="d1"
+):
     return Change(number=number, id=id, at=at - 0.01, committed_at=at, by=by, before=before, after=state, token_before="t1", lease_before=lease_before or at + 30, reason=reason)  # fmt: skip
 
 
@@ -181,8 +183,12 @@ def test_a_row_killed_nowhere_is_no_recovery():
 
 
 def test_logs_are_read_as_they_are_written(tmp_path):
-    whole = run(answers=[answer(110.0)], kills=[Kill(at=99.0, point="before_claim")], faults=[Fault(at=1.0, kind="two beats")])
-    append(tmp_path / "changes.jsonl", **dataclasses.asdict(whole.decisions[0]), before=None, after="scheduled", number=0)
+    whole = run(
+        answers=[answer(110.0)], kills=[Kill(at=99.0, point="before_claim")], faults=[Fault(at=1.0, kind="two beats")]
+    )
+    append(
+        tmp_path / "changes.jsonl", **dataclasses.asdict(whole.decisions[0]), before=None, after="scheduled", number=0
+    )
     for name in ("changes", "gates", "links", "answers", "kills", "faults"):
         for one in getattr(whole, name):
             append(tmp_path / f"{name}.jsonl", **dataclasses.asdict(one))
@@ -192,7 +198,13 @@ def test_logs_are_read_as_they_are_written(tmp_path):
     append(tmp_path / "requests.jsonl", number=1, yes_at=yes_at)
     with (tmp_path / "requests.jsonl").open("a") as log:
         log.write('{"number":2,"at":10')  # the receiver was ended in the middle of a line
-    stage = {"endpoints": whole.endpoints, "addresses": whole.addresses, "patient": ["gone"], "unevaluated": 0, "overdue_notices": 0}
+    stage = {
+        "endpoints": whole.endpoints,
+        "addresses": whole.addresses,
+        "patient": ["gone"],
+        "unevaluated": 0,
+        "overdue_notices": 0,
+    }
     (tmp_path / "stage.json").write_text(json.dumps(stage))
     assert read(tmp_path) == whole
 

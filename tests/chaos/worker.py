@@ -31,7 +31,6 @@ from tests.chaos import broken
 from tests.chaos.evidence import append
 from workers.celery_app import app
 
-POINTS: Final = ("before_claim", "claiming", "after_claim", "mid_send", "after_yes")
 _FOLDER: Final = Path(os.environ["CHAOS_FOLDER"])
 _ORDERS: Final = _FOLDER / "orders"
 #: A request may wait this long before it goes out, and a claim before it commits: so that there is a race at all.
@@ -66,7 +65,11 @@ def _held() -> set[Any]:
     own = dispatch._own
     if own is None:
         return set()
-    return {row.id for row in own._in_flight.values()} | {one.claimed.id for one in own._finished} | {row.id for row in own._unsent}
+    return (
+        {row.id for row in own._in_flight.values()}
+        | {one.claimed.id for one in own._finished}
+        | {row.id for row in own._unsent}
+    )
 
 
 def _channels_in_time() -> dict[str, Any]:
