@@ -120,13 +120,16 @@ def _few(campaign: Campaign) -> Subquery:
     """Return the notices by which the few heard of a campaign, or will."""
     assert campaign.canary_share is not None
     assert campaign.canary_began_at is not None
-    return (
-        select(Notice.id, Notice.overview_id, Notice.household_id, Notice.municipality_code, Notice.released_at)
+    few: Subquery = (
+        select(  # type: ignore[call-overload]
+            Notice.id, Notice.overview_id, Notice.household_id, Notice.municipality_code, Notice.released_at
+        )
         .where(
             Notice.programme_key == campaign.programme_key,
             col(Notice.kind).in_(("new_support", "correction")),
-            or_(Notice.state == "planned", col(Notice.released_at) >= campaign.canary_began_at),
+            or_(col(Notice.state) == "planned", col(Notice.released_at) >= campaign.canary_began_at),
             campaigns.are_canaries(campaign.id, campaign.canary_share, col(Notice.household_id)),
         )
         .subquery()
     )
+    return few

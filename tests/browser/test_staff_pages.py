@@ -4,7 +4,9 @@ import pytest
 
 from app.accounts.sign_in import create_link
 from app.accounts.tables import StaffAccount
-from app.platform.database import Context, app_session
+from app.matching.oversight_tables import Campaign
+from app.platform import clock
+from app.platform.database import Context, app_session, worker_session
 from app.platform.identifiers import new_id
 from app.platform.settings import settings
 
@@ -53,3 +55,35 @@ def test_the_demo_banner_moves_the_date_by_keyboard(watch, work, monkeypatch):
     with watched.page.expect_navigation():
         watched.page.keyboard.press("Enter")
     assert watched.page.locator(".demo-banner__date strong").inner_text() != before
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_campaign_is_decided_by_keyboard(watch, work, address, width):
+    campaign_id, staff_id = new_id(), new_id()
+    with worker_session() as session:
+        figures = {"expected": {"gains": 300, "loses": None}, "found": {"gains": 1200, "loses": None, "changes": 40}}
+        session.add(
+            Campaign(
+                id=campaign_id, sweep_id=new_id(), programme_key=f"{SETAGAYA}/x", municipality_code=SETAGAYA,
+                state="paused", question="size", looked_at_on=clock.today(), figures=figures, begun_at=clock.now(),
+            )
+        )  # fmt: skip
+        session.commit()
+    with app_session(Context(municipality=SETAGAYA)) as session:
+        session.add(StaffAccount(id=staff_id, municipality_code=SETAGAYA, post="子ども課長(架空)", role="approver"))
+        session.flush()
+        token = create_link(session, municipality_code=SETAGAYA, staff_id=staff_id)
+        session.commit()
+    work()
+    watched = watch(width)
+    watched.open(f"/staff/sign-in/{token}")
+    watched.tab_to("サインインする")
+    watched.page.keyboard.press("Enter")
+    watched.page.wait_for_url("**/staff")
+    watched.open("/staff/work")
+    watched.judge("work", width)
+    watched.tab_to("差し止める")
+    with watched.page.expect_navigation():
+        watched.page.keyboard.press("Enter")
+    assert watched.page.get_by_text("差し止めました").is_visible()
+    watched.judge("work, decided", width)

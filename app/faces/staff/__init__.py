@@ -6,6 +6,6 @@ of a rule (`rules.read_back`).
 
 from fastapi import APIRouter
 
-from app.faces.staff import programme_pages, registry_api, sign_in_pages
+from app.faces.staff import programme_pages, registry_api, sign_in_pages, work_pages
 
-routers: tuple[APIRouter, ...] = (sign_in_pages.router, programme_pages.router, registry_api.router)
+routers: tuple[APIRouter, ...] = (sign_in_pages.router, programme_pages.router, work_pages.router, registry_api.router)
