@@ -65,7 +65,7 @@ def test_an_approver_decides_about_a_paused_campaign_and_an_editor_cannot(browse
     path = f"/staff/work/campaigns/{action}"
     author.open("/staff/work")
     assert author.send(path, {"decision": "approved"}, page="/staff").status_code == 403
-    assert approver.send(path, {"decision": "perhaps"}, page="/staff/work").status_code == 400
+    assert approver.send(path, {"decision": "perhaps"}, page="/staff/work").status_code == 422
     assert "承認されました" in approver.send(path, {"decision": "approved"}, page="/staff/work").text
 
 
