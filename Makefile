@@ -38,7 +38,7 @@ chaos: setup ## ten minutes of kills, crashes and withdrawals, then what broke (
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 chaos-self-test: setup ## the same over builds that are broken on purpose: each must be found out
-	@$(BIN)/python -m pytest -q tests/chaos/self_test.py $(ARGS)
+	@$(BIN)/python -m pytest -q tests/chaos/broken_builds.py $(ARGS)
 
 lock: .venv/.ready ## write the lock files anew from pyproject.toml and package.json
 	@$(BIN)/uv lock --quiet --upgrade
