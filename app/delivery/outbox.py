@@ -26,6 +26,8 @@ TEST_QUEUE: Final = "webhook-test:"
 """Beginning of the queue of a test that enables an endpoint again: the one queue that outlives its end."""
 _ROWS_AT_ONCE: Final = 500
 _LONGEST_BODY: Final = 20_000
+#: For the `SET` of whoever calls a message back.
+KEY_GIVEN_AWAY: Final = "dedupe_key = dedupe_key || ':' || id"
 
 
 class Lane(StrEnum):
@@ -186,7 +188,8 @@ def cancel_queued(
 ) -> int:
     """Cancel what has not gone out yet, in the caller's transaction; return how many rows were queued.
 
-    A row whose request is under way cannot be called back; it is marked so that it is not tried again. Call this after
+    A row whose request is under way cannot be called back; it is marked so that it is not tried again. What was called
+    back gives its key away: the same may be told again, as another message. Call this after
     the household's gate row has been changed, never before, so that locks are taken in the order of the claim.
 
     Args:
@@ -214,8 +217,8 @@ def cancel_queued(
     session.execute(text(f"UPDATE deliveries SET stop_reason = :reason WHERE {where} AND state = 'sending'"), values)  # noqa: S608
     cancelled = session.execute(
         text(
-            "UPDATE deliveries SET state = 'cancelled', last_error = :reason, finished_at = now()"  # noqa: S608
-            f" WHERE {where} AND state IN ('scheduled', 'retrying') RETURNING id"
+            "UPDATE deliveries SET state = 'cancelled', last_error = :reason, finished_at = now(), halt_id = NULL,"  # noqa: S608
+            f" {KEY_GIVEN_AWAY} WHERE {where} AND state IN ('scheduled', 'retrying') RETURNING id"
         ),
         values,
     )

@@ -144,7 +144,7 @@ def _room(row: RowMapping, real: dt.datetime) -> int:
     room = breaker.allowed_in_flight(_health(row), real)
     if row["most_in_flight"] is not None:
         room = min(room, row["most_in_flight"])
-    room -= row["in_flight"]
+    room -= int(row["in_flight"])
     return room if row["tokens"] is None else min(room, int(row["tokens"]))
 
 

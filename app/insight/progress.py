@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 
 from app.insight.measures import OLDEST_DUE
 from app.insight.tables import Measure
+from app.matching.watch import overdue
 
 LONGEST_UNMEASURED: Final = dt.timedelta(minutes=3)
 #: A delivery that could go and waits longer than this is not being looked after: a lease lasts 40 seconds.
@@ -39,6 +40,10 @@ def stalled(session: Session, real: dt.datetime) -> list[str]:
         causes.append(
             f"a delivery that could go has waited for {oldest:.0f} s: look at the workers of the queue `delivery`"
         )
+    causes += [
+        f"{work.name}: no sign since {work.since.isoformat(timespec='seconds')}; expected one every {work.expected}"
+        for work in overdue(session, real)
+    ]
     return causes
 
 

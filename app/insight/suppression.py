@@ -1,8 +1,7 @@
 """Small counts are not shown: below ten a figure could point at a family."""
 
 from app.platform.rendering import phrases
-
-LEAST_SHOWN = 10
+from app.platform.small_counts import LEAST_SHOWN
 
 
 def shown(count: int) -> str:

@@ -188,7 +188,10 @@ def compare(
     scope, values = _scope(household_ids, None, left_alone)
     scope += " AND (e.valid_until IS NULL OR e.valid_until >= :today)"
     found = session.execute(text(_COMPARE.format(scope=scope)), values | {"today": today})
-    return [Difference(*row[:4], tuple(row[4]), (row[5], row[6]) if "answer" in row[4] else None) for row in found]
+    return [
+        Difference(household_id, key, subject, kind, tuple(fields), (stored, evaluated) if "answer" in fields else None)
+        for household_id, key, subject, kind, fields, stored, evaluated in found
+    ]
 
 
 def _scope(

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from sqlalchemy import text
 from sqlmodel import Session, col, or_, select
 
-from app.delivery.outbox import Lane
+from app.delivery.outbox import KEY_GIVEN_AWAY, Lane
 from app.households.outcomes import CLOSING, current_outcomes
 from app.households.tables import Household
 from app.notices.rows import BEFORE_A_DAY, OUTCOME
@@ -59,7 +59,7 @@ def call_back(session: Session, household_id: uuid.UUID, notice_ids: Collection[
     """Call back messages that tell of these notices and have not gone out; return how many.
 
     What else such a message told is told again. An event of which an app may have seen an attempt stays: the next one
-    follows it by its `sequence`. A message that was called back gives its key away: what is composed next is another.
+    follows it by its `sequence`.
 
     Args:
         session: in the household's context or the worker's, its gate locked.
@@ -71,8 +71,8 @@ def call_back(session: Session, household_id: uuid.UUID, notice_ids: Collection[
         return 0
     rows = session.execute(
         text(
-            "UPDATE deliveries SET state = 'cancelled', last_error = :reason, finished_at = now(),"
-            " dedupe_key = dedupe_key || ':' || id WHERE household_id = :household_id AND notice_ids && :notice_ids"
+            "UPDATE deliveries SET state = 'cancelled', last_error = :reason, finished_at = now(), halt_id = NULL,"  # noqa: S608
+            f" {KEY_GIVEN_AWAY} WHERE household_id = :household_id AND notice_ids && :notice_ids"
             " AND state IN ('scheduled', 'retrying') AND (lane = :push OR (lane = :event AND requests = 0))"
             " RETURNING notice_ids"
         ),
@@ -120,16 +120,14 @@ def outcome_changed(session: Session, household_id: uuid.UUID, programme_key: st
 def compose_again(session: Session, halt_id: uuid.UUID) -> int:
     """Call back every message that a halt holds and put what it told back into the plan; return how many messages.
 
-    A message that was called back gives its key away: what is composed next from the same notices is another one.
-
     Args:
         session: the owner's, for all municipalities at once.
         halt_id: of a programme's halt.
     """
     called_back = session.execute(
         text(
-            "UPDATE deliveries SET state = 'cancelled', last_error = 'halted', finished_at = now(), halt_id = NULL,"
-            " dedupe_key = dedupe_key || ':' || id WHERE halt_id = :halt_id RETURNING notice_ids"
+            "UPDATE deliveries SET state = 'cancelled', last_error = 'halted', finished_at = now(), halt_id = NULL,"  # noqa: S608
+            f" {KEY_GIVEN_AWAY} WHERE halt_id = :halt_id RETURNING notice_ids"
         ),
         {"halt_id": halt_id},
     )

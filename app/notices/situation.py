@@ -193,7 +193,9 @@ class _Sent:
 
 def _know_messages(situation: Situation, messages: Sequence[_Sent]) -> None:
     live_keys = {message.dedupe_key for message in messages}
-    situation.pushes = [row for row in situation.pushes if row.dedupe_key in live_keys]
+    # One that was called back and told again has two rows of one key, and was one message.
+    counted = {row.dedupe_key: row for row in situation.pushes if row.dedupe_key in live_keys}
+    situation.pushes = list(counted.values())
     situation.pushed, situation.events, situation.waiting = set(), {}, set()
     for message in messages:
         if message.state in CAN_BE_CALLED_BACK:

@@ -222,13 +222,14 @@ class Household(_Owner):
             if identifier in seen:
                 raise Place((field, position, "id"), identifier, "an id of its own for each person")
             seen.add(identifier)
-        for position, entry in enumerate(self.residence or ()):
+        stays = self.residence or ()
+        for position, entry in enumerate(stays):
             if entry.who is not None and entry.who not in seen:
                 raise Place(("residence", position, "who"), entry.who, f"the id of a person: {', '.join(sorted(seen))}")
             if entry.until is not None and entry.from_ is not None and entry.until < entry.from_:
                 raise Place(("residence", position, "until"), str(entry.until), f"{entry.from_} or later")
             if entry.from_ is None and any(
-                other.from_ is None and other.who == entry.who for other in self.residence[:position]
+                other.from_ is None and other.who == entry.who for other in stays[:position]
             ):
                 raise Place(
                     ("residence", position, "from"), "no day", "one: only the first stay may begin on an unknown day"
