@@ -80,8 +80,8 @@ class DeskDay(SQLModel, table=True):
 class Bulletin(SQLModel, table=True):
     """What a town, a prefecture or the state tells everybody who lives there; it becomes one notice for each household.
 
-    The cursor (`at_municipality`, `at_household`) stands here, so that whoever goes on knows where; no count of families
-    does. The database refuses to send what its own author approved.
+    The cursor (`at_municipality`, `at_household`) stands here, so that whoever goes on knows where; no count of
+    families does. The database refuses to send what its own author approved.
     """
 
     __tablename__ = "bulletins"
