@@ -90,12 +90,14 @@ class Request:
         free: free sockets by channel.
         resting: queues that this process leaves alone for now.
         turn: grows with every claim.
+        claimed_by: number of the process, by which its death is seen; None: only the lease tells.
     """
 
     free: Mapping[str, int]
     resting: Collection[str] = ()
     turn: int = 0
     lease_seconds: float = 40.0
+    claimed_by: int | None = None
 
 
 def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]:
@@ -137,7 +139,7 @@ def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]
     if taken := Counter(limited[row["queue"]] for row in going if row["queue"] in limited):
         pace.spend(session, taken)
     channel_health.spend(session, Counter(row["channel"] for row in going), real_now())
-    return _take(session, going, request.lease_seconds, claimed_at) if going else []
+    return _take(session, going, request, claimed_at) if going else []
 
 
 def _within_limits(session: Session, shares: Sequence[Share], limited: Mapping[str, uuid.UUID]) -> list[Share]:
@@ -282,16 +284,23 @@ def _refuse(session: Session, refusal: Refusal, ids: Sequence[uuid.UUID]) -> Non
     )
 
 
-def _take(session: Session, rows: Sequence[_Row], lease_seconds: float, claimed_at: float) -> list[Claimed]:
+def _take(session: Session, rows: Sequence[_Row], request: Request, claimed_at: float) -> list[Claimed]:
     token, real = new_id(), real_now()
     session.execute(
         # A lapsed lease uses up a step of the schedule, so that a row that kills its worker cannot do so for ever.
         text(
             "UPDATE deliveries SET retries = retries + CAST(state = 'sending' AS int), state = 'sending',"
-            " claim_token = :token, lease_until = clock_timestamp() + make_interval(secs => :lease),"
-            " requests = requests + 1, first_attempted_at = coalesce(first_attempted_at, :real) WHERE id = ANY(:ids)"
+            " claim_token = :token, claimed_by = :claimed_by,"
+            " lease_until = clock_timestamp() + make_interval(secs => :lease), requests = requests + 1,"
+            " first_attempted_at = coalesce(first_attempted_at, :real) WHERE id = ANY(:ids)"
         ),
-        {"ids": [row["id"] for row in rows], "token": token, "lease": lease_seconds, "real": real},
+        {
+            "ids": [row["id"] for row in rows],
+            "token": token,
+            "claimed_by": request.claimed_by,
+            "lease": request.lease_seconds,
+            "real": real,
+        },
     )
     targets = _targets(session, {row["endpoint_id"] for row in rows if row["endpoint_id"] is not None}, real)
     return [_claimed(row, token, real, claimed_at, targets.get(row["endpoint_id"], ("", ()))) for row in rows]

@@ -34,6 +34,7 @@ from app.delivery.channels.webhook import WebhookChannel
 from app.delivery.claim import Claimed
 from app.delivery.halting import hold_back
 from app.delivery.mail_setup import email_channel
+from app.delivery.presence import Presence, end_leases_of_the_dead
 from app.delivery.record import Finished, Recorded, give_back, record
 from app.platform import bell, clock
 from app.platform.database import worker_session
@@ -108,6 +109,7 @@ class Dispatcher:
         self._closing = False
         self._summary = Summary()
         self._one_window = threading.Lock()
+        self._presence = Presence()
         self._database = ThreadPoolExecutor(1, thread_name_prefix="delivery-database")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="delivery", daemon=True)
@@ -138,6 +140,7 @@ class Dispatcher:
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+            self._database.submit(self._presence.close)
             self._database.shutdown()
             self._loop.close()
 
@@ -178,7 +181,7 @@ class Dispatcher:
             unsent, self._unsent = self._unsent, []
             request = self._request() if claim else None
             try:
-                turn = await self._in_thread(_record_and_claim, finished, unsent, request)
+                turn = await self._in_thread(_record_and_claim, finished, unsent, request, self._presence)
             except Exception:
                 # Their rows keep the lease; whoever claims them then sends them with the same ids.
                 _logger.exception("delivery: %d results could not be recorded", len(finished))
@@ -338,9 +341,14 @@ def close_own() -> None:
 
 
 def something_due() -> bool:
-    """Say whether a window would find anything to do now: for the sweep. What is halted is put aside first."""
+    """Say whether a window would find anything to do now: for the sweep.
+
+    What is halted is put aside first, and what a dead process held is freed.
+    """
     with worker_session() as session:
         while hold_back(session, clock.now()):
+            session.commit()
+        if end_leases_of_the_dead(session, queues.live_queues(session), settings().delivery.lease_seconds):
             session.commit()
         return queues.something_due(session, clock.now())
 
@@ -356,7 +364,9 @@ class _Turn:
     claimed: list[Claimed]
 
 
-def _record_and_claim(finished: list[Finished], unsent: list[Claimed], request: claims.Request | None) -> _Turn:
+def _record_and_claim(
+    finished: list[Finished], unsent: list[Claimed], request: claims.Request | None, presence: Presence
+) -> _Turn:
     """Two transactions on one connection: what is recorded first makes room for the claim."""
     turn = _Turn(Recorded(), [])
     with worker_session() as session:
@@ -365,6 +375,7 @@ def _record_and_claim(finished: list[Finished], unsent: list[Claimed], request: 
             give_back(session, unsent)
             session.commit()
         if request is not None and any(request.free.values()):
+            request = replace(request, claimed_by=presence.number())
             turn = replace(turn, claimed=claims.claim(session, clock.now(), request))
             session.commit()
     return turn

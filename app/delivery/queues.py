@@ -78,13 +78,23 @@ CROSS JOIN LATERAL {_BUSY} AS busy
 JOIN partner_endpoints e ON e.id = names.endpoint_id
 LEFT JOIN endpoint_health h ON h.endpoint_id = names.endpoint_id
 """)  # noqa: S608
-_QUEUES = text(f"""
+def live_queues(session: Session) -> list[str]:
+    """Return the names of the queues that hold unfinished rows."""
+    return list(session.execute(_LIVE_QUEUES).scalars())
+
+
+#: Every queue with unfinished rows, found by stepping from one to the next in the index.
+_NAMES = f"""
 WITH RECURSIVE names AS (
     (SELECT queue FROM deliveries WHERE {LIVE} ORDER BY queue LIMIT 1)
     UNION ALL
     SELECT (SELECT d.queue FROM deliveries d WHERE d.queue > names.queue AND {LIVE} ORDER BY d.queue LIMIT 1)
     FROM names WHERE names.queue IS NOT NULL
 )
+"""  # noqa: S608
+_LIVE_QUEUES = text(f"{_NAMES} SELECT queue FROM names WHERE queue IS NOT NULL")  # noqa: S608
+_QUEUES = text(f"""
+{_NAMES}
 SELECT names.queue, one.channel, one.endpoint_id, fresh.rows AS fresh, again.rows AS again, lapsed.rows AS lapsed,
     busy.rows AS in_flight, {_HEALTH},
     e.disabled_at IS NOT NULL AND (e.removed_at IS NOT NULL OR NOT starts_with(names.queue, '{TEST_QUEUE}')) AS disabled

@@ -1,5 +1,6 @@
 """Calling notices back: what is planned but must not be told, and what was queued but did not go out."""
 
+import datetime as dt
 import uuid
 from collections.abc import Collection
 
@@ -26,14 +27,17 @@ def cancel_planned(session: Session, household_id: uuid.UUID, reason: str, *, su
     return len(rows)
 
 
-def queued_notices(session: Session, household_id: uuid.UUID) -> set[uuid.UUID]:
-    """Return the notices of a household whose messages have not gone out yet."""
+def queued_notices(
+    session: Session, household_id: uuid.UUID, *, confirmed_after: dt.datetime | None = None
+) -> set[uuid.UUID]:
+    """Return the notices of a household whose messages have not gone out yet; to any contact, or to newer ones only."""
     rows = session.execute(
         text(
             "SELECT DISTINCT unnest(notice_ids) FROM deliveries"
             " WHERE household_id = :household_id AND state IN ('scheduled', 'retrying')"
+            " AND (CAST(:after AS timestamptz) IS NULL OR contact_confirmed_at > :after)"
         ),
-        {"household_id": household_id},
+        {"household_id": household_id, "after": confirmed_after},
     )
     return set(rows.scalars())
 

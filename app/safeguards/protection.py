@@ -9,8 +9,9 @@ from app.delivery.claim import wait_until_no_live_claim
 from app.delivery.outbox import cancel_queued
 from app.households.protection import raise_protection
 from app.households.tables import ContactConfirmation
+from app.notices.recall import queued_notices, tell_again
 from app.partners.links import live_links_of_household
-from app.platform import clock
+from app.platform import bell, clock
 from app.platform.database import Context, app_session
 from app.safeguards.linking import end_link
 
@@ -28,12 +29,16 @@ def protect(household_id: uuid.UUID, *, by: str, reason: str | None = None) -> b
         NotFound: no such household.
     """
     with app_session(Context(household=household_id)) as session:
-        raise_protection(session, household_id, by=by, reason=reason)
+        household = raise_protection(session, household_id, by=by, reason=reason)
         for link in live_links_of_household(session, household_id):
             end_link(session, household_id, link, telling=False)
         _end_every_way_in(session, household_id)
+        # Only where the flag was up already does anything wait for a contact that may hear it; it is told again.
+        allowed = queued_notices(session, household_id, confirmed_after=household.protected_at)
         cancel_queued(session, "protected", household_id=household_id)
+        tell_again(session, household_id, allowed)
         session.commit()
+    bell.ring(bell.RELEASE)
     return wait_until_no_live_claim(household_id)
 
 

@@ -1,0 +1,72 @@
+"""Presence: a process that sends holds an advisory lock for as long as it lives, so that its death is seen at once.
+
+A lease protects against a process that is frozen or cut off; one that was killed needs no such patience. The lock
+belongs to a connection of its own, which the system closes with the process, whatever ended it. Where only the
+connection was lost and the process lives, its leases may end early: what it sends then carries the same id, and no
+request of it starts later than the sweep may notice, because a claimed row is on the wire or given back by then.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
+
+from app.platform.database import engine_for
+from app.platform.settings import settings
+
+#: The first of the two numbers of the lock; the second is the process's own.
+_LOCKS: Final = 8_150
+#: Younger claims are left alone: their process may have lost its connection before they were on the wire.
+_SETTLED_SECONDS: Final = 2.0
+
+
+class Presence:
+    """The presence of one process; used by its database thread only."""
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._number = 0
+
+    def number(self) -> int:
+        """Return this process's number, present in the database from now on.
+
+        Raises:
+            SQLAlchemyError: the database does not answer.
+        """
+        if self._connection is not None:
+            try:
+                self._connection.execute(text("SELECT 1"))
+                return self._number
+            except SQLAlchemyError:
+                self.close()
+        connection = (
+            engine_for(settings().database.worker_url).connect().execution_options(isolation_level="AUTOCOMMIT")
+        )
+        self._number = connection.execute(text("SELECT nextval('delivery_processes')")).scalar_one()
+        connection.execute(text("SELECT pg_advisory_lock(:locks, :number)"), {"locks": _LOCKS, "number": self._number})
+        self._connection = connection
+        return self._number
+
+    def close(self) -> None:
+        """Be present no more."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.invalidate()
+                connection.close()
+
+
+_END_LEASES: Final = text(
+    "UPDATE deliveries SET lease_until = clock_timestamp() WHERE queue = ANY(:queues) AND state = 'sending'"
+    " AND lease_until BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => :settled)"
+    " AND claimed_by <> ALL (SELECT CAST(objid AS integer) FROM pg_locks WHERE locktype = 'advisory'"
+    " AND classid = :locks AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
+
+
+def end_leases_of_the_dead(session: Session, queues: list[str], lease_seconds: float) -> int:
+    """End the leases of processes that are no longer there; return how many rows that frees. The caller commits."""
+    values = {"queues": queues, "settled": lease_seconds - _SETTLED_SECONDS, "locks": _LOCKS}
+    return session.execute(_END_LEASES, values).rowcount  # type: ignore[no-any-return, attr-defined]
