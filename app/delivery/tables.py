@@ -44,7 +44,7 @@ class Delivery(SQLModel, table=True):
     lane: str = Field(description="notice, transactional or event")
     channel: str = Field(description="webhook, email or line")
     queue: str = Field(
-        description="whom the claim is fair to: webhook:<endpoint>, email:<lane>, line:<lane> or line:urgent"
+        description="whom the claim is fair to: webhook:<endpoint>; email or line with :<lane> or :urgent"
     )
     household_id: uuid.UUID | None = Field(default=None, foreign_key="households.id", ondelete="CASCADE")
     municipality_code: str = Field(default="", max_length=6)
@@ -67,6 +67,7 @@ class Delivery(SQLModel, table=True):
     expires_at: dt.datetime | None = optional_instant()
     lease_until: dt.datetime | None = optional_instant()
     claim_token: uuid.UUID | None = None
+    claimed_by: int | None = Field(default=None, description="number of the process; see app.delivery.presence")
     halt_id: uuid.UUID | None = Field(default=None, foreign_key="halts.id", description="waits until this halt ends")
     stop_reason: str | None = Field(default=None, description="set while sending: it may not be tried again")
     first_attempted_at: dt.datetime | None = optional_instant()
