@@ -101,12 +101,15 @@ class _PersonalMessage(Message):
             confirmed after the flag get anything. A code that confirms the address itself carries the instant at which
             it was asked for. None: nothing goes out under protection.
         partner_id: whose technical contact is written to, if it is a partner's.
+        urgent: it has a queue of its own, which ordinary messages do not fill; on LINE it may use what the month's
+            quota keeps in reserve.
     """
 
     address: str = field(repr=False)
     contact_point_id: uuid.UUID | None = None
     contact_confirmed_at: dt.datetime | None = None
     partner_id: uuid.UUID | None = None
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,15 +125,10 @@ class EmailMessage(_PersonalMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineMessage(_PersonalMessage):
-    """One LINE-style push: one to five message objects, and the same in plain text should they be refused.
-
-    Attributes:
-        urgent: it may use what the month's quota keeps in reserve.
-    """
+    """One LINE-style push: one to five message objects, and the same in plain text should they be refused."""
 
     messages: tuple[Mapping[str, object], ...] = field(repr=False)
     fallback_text: str = field(default="", repr=False)
-    urgent: bool = False
 
 
 def enqueue_webhook(session: Session, message: WebhookMessage) -> uuid.UUID | None:
@@ -282,7 +280,7 @@ def _row(message: WebhookMessage | EmailMessage | LineMessage) -> dict[str, obje
         "requests": 0,
         "retries": 0,
     }
-    if isinstance(message, LineMessage) and message.urgent:
+    if not isinstance(message, WebhookMessage) and message.urgent:
         row["queue"] = f"{channel}:urgent"
     if isinstance(message, WebhookMessage):
         queue = f"{TEST_QUEUE if message.enables else 'webhook:'}{message.endpoint_id}"

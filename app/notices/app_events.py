@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from app.delivery.outbox import Gate, WebhookMessage
-from app.notices import moving
+from app.notices import information, moving
 from app.notices.rows import OVERVIEW, is_ending
 from app.notices.situation import Situation
 from app.notices.tables import Notice
@@ -28,8 +28,8 @@ def told_events(situation: Situation, told: Sequence[Notice], now: dt.datetime) 
         if not situation.agrees_to("share:partner", now, recipient=str(link.partner_id)):
             continue
         for notice in told:
-            if is_ending(notice):
-                continue  # apps heard notice.cancelled
+            if is_ending(notice) or information.keeps_quiet(situation, notice):
+                continue  # apps heard notice.cancelled, or are not to
             first = situation.first_told_as(notice)
             for endpoint in endpoints:
                 known = situation.is_known_to(first.id, endpoint.id)
@@ -103,7 +103,8 @@ def _sequence(situation: Situation, first: Notice, endpoint: PartnerEndpoint) ->
 
 def _content(link: PartnerLink, first: Notice, notice: Notice, sequence: int, now: dt.datetime) -> events.NoticeContent:
     overview = notice.programme_key == OVERVIEW
-    sensitive = notice.sensitive or overview or notice.kind == moving.MOVED
+    nameless = notice.programme_key == information.BULLETIN or notice.content.get("programme_sensitive")
+    sensitive = notice.sensitive or overview or notice.kind == moving.MOVED or nameless
     return events.notice_content(
         subject_id=link.subject_id,
         notice_id=first.id,

@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 from app.households.outcomes import CLOSING, current_outcomes, outcome_choices
 from app.households.tables import Household, Outcome
 from app.notices import digest, wording
+from app.notices.information import INFORMATION
 from app.notices.moving import MOVED
 from app.notices.rows import OVERVIEW, SUPPORT_KINDS
 from app.notices.tables import Notice
@@ -25,7 +26,7 @@ from app.platform.rendering import phrases
 AT_ONCE = 3
 _HURRY_DAYS = 7
 _ENDED = ("superseded", "cancelled", "expired")
-_SHOWN_AT_ONCE = (*SUPPORT_KINDS, "question", MOVED)
+_SHOWN_AT_ONCE = (*SUPPORT_KINDS, "question", MOVED, INFORMATION)
 _TO_DO = (*SUPPORT_KINDS, MOVED)
 """Kinds that may be read before their push: quiet hours and caps hold back the disturbance, not the page."""
 _MUCH = 10**9
@@ -71,6 +72,9 @@ class NoticePage:
         changes: what a correction changed, each as `label`, `old`, `new`.
         newer_id: the correction that took its place; None while it stands.
         older_id: the notice that it corrects, which stays readable as it was told.
+        body: paragraphs of information for everybody in an area; with it `title_easy`, `body_easy`, `source` (who tells
+            it), `to_text` and `valid_text`. Empty for all other kinds.
+        closing: that the town decides; empty where nobody's right is told.
     """
 
     card: Card
@@ -97,6 +101,12 @@ class NoticePage:
     items: Sequence[Card]
     parts: Sequence[dict[str, Any]]
     unknown_town: str
+    body: Sequence[str]
+    title_easy: str
+    body_easy: Sequence[str]
+    source: str
+    to_text: str
+    valid_text: str
     closing: str
 
 
@@ -166,12 +176,18 @@ def read_notice(session: Session, household_id: uuid.UUID, notice_id: uuid.UUID,
         source_checked_on=dt.date.fromisoformat(checked_on) if checked_on else None,
         version=content.get("version", ""),
         programme_key=notice.programme_key,
-        outcome_choices=() if notice.kind == MOVED or content.get("ended") else _choices(content),
+        outcome_choices=() if notice.kind in (MOVED, INFORMATION) or content.get("ended") else _choices(content),
         current_outcome=_outcome_of(notice, outcomes),
         items=[_card(item, outcomes, today) for item in items],
         parts=content.get("parts", ()),
         unknown_town=content.get("unknown_town", ""),
-        closing=wording.closing(),
+        body=content.get("body", ()),
+        title_easy=content.get("title_easy", ""),
+        body_easy=content.get("body_easy", ()),
+        source=content.get("source", ""),
+        to_text=content.get("to_text", ""),
+        valid_text=content.get("valid_text", ""),
+        closing="" if notice.kind == INFORMATION else wording.closing(),
     )
 
 
@@ -247,6 +263,8 @@ def _is_over(notice: Notice, today: dt.date | None) -> bool:
 
 
 def _outcome_of(notice: Notice, outcomes: Sequence[Outcome]) -> Outcome | None:
+    if notice.kind == INFORMATION:
+        return None
     for row in outcomes:
         if (row.programme_key, row.subject) == (notice.programme_key, notice.subject):
             return row

@@ -15,7 +15,7 @@ from app.delivery.channels.line import flex_message
 from app.delivery.outbox import EmailMessage, Lane, LineMessage, WebhookMessage
 from app.households.contacts import address_of, unsubscribe_token
 from app.households.tables import ContactPoint
-from app.notices import digest, moving, postbacks, wording
+from app.notices import digest, information, moving, postbacks, wording
 from app.notices.app_events import CANCELLED, EXPIRED, ended_events, gate_of, told_events
 from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
@@ -30,7 +30,7 @@ PUSHES_A_WEEK = 2
 _WEEK = dt.timedelta(days=7)
 _URGENT_DAYS = 7
 _VERY_URGENT_DAYS = 1
-_NOT_PRESSING = ("correction", "question")
+_NOT_PRESSING = ("correction", "question", information.INFORMATION)
 """Kinds whose expiry is no day by which a family has to do something."""
 _PURPOSES = {"email": "channel:email", "line": "channel:line"}
 Message = EmailMessage | LineMessage | WebhookMessage
@@ -55,32 +55,18 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
     """
     result = Release()
     household = situation.household
-    if situation.is_changing:
-        return result
-    ready = []
-    for notice in planned:
-        ended = why_not(situation, notice, now)
-        if ended is not None:
-            notice.state, notice.closed_reason = ended
-            result.notices.append(notice)
-            result.messages += _end_on_screens(situation, notice, now)
-        elif notice.programme_key in situation.held:
-            # It goes by itself when its time comes; an overview of today goes without it.
-            notice.overview_id = None
-            result.notices.append(notice)
-        else:
-            if notice.kind == moving.MOVED:
-                notice.content = moving.as_it_is_now(situation, notice.content)
-            ready.append(notice)
+    planned = [*planned, *information.waiting(situation, planned)]
+    ready = _what_holds(situation, planned, now, result)
     ready = _with_overview_as_it_is_now(ready, result)
+    ready = _tell_emergencies(situation, ready, now, result)
     allowed_at = next_allowed(now, household.id)
     if allowed_at > now:
         return _postponed(result, ready, allowed_at)
     told = [notice for notice in ready if notice.overview_id is None]
-    pushed = [notice for notice in told if not situation.was_pushed(notice.id)]
+    pushed = [notice for notice in told if _is_pushed(situation, notice)]
     contact = _contact(situation, pushed, now) if pushed else None
     if contact is not None:
-        again_at = _capped_until(situation, pushed, now)
+        again_at = _not_before(situation, pushed, now)
         if again_at is not None:
             return _postponed(result, ready, again_at)
     for notice in ready:
@@ -102,7 +88,8 @@ def why_not(situation: Situation, notice: Notice, now: dt.datetime) -> tuple[str
         return "cancelled", CONSENT_WITHDRAWN
     if situation.is_stopped(notice.subject):
         return "cancelled", "stopped"
-    if not is_ending(notice) and situation.is_closed(notice.programme_key, notice.subject):
+    answerable = not is_ending(notice) and not information.is_information(notice)
+    if answerable and situation.is_closed(notice.programme_key, notice.subject):
         return "cancelled", OUTCOME
     if notice.programme_key != OVERVIEW and not still_holds(situation, notice):
         return "cancelled", NO_LONGER_SO
@@ -113,6 +100,48 @@ def _end_on_screens(situation: Situation, notice: Notice, now: dt.datetime) -> I
     """Yield the end of what apps show already: a correction that came too late, or what was called back."""
     if situation.household.protected_at is None and situation.agrees_to("matching:basic", now):
         yield from ended_events(situation, [notice], now, EXPIRED if notice.state == "expired" else CANCELLED)
+
+
+def _what_holds(situation: Situation, planned: Sequence[Notice], now: dt.datetime, result: Release) -> list[Notice]:
+    """End what must not be told any more, leave what is held back, and return the rest as it is now."""
+    ready = []
+    for notice in planned:
+        general = information.is_information(notice)
+        if situation.is_changing and not general:
+            continue
+        ended = why_not(situation, notice, now)
+        if ended is not None:
+            notice.state, notice.closed_reason = ended
+            result.notices.append(notice)
+            result.messages += _end_on_screens(situation, notice, now)
+        elif general:
+            ready += [] if information.is_held(situation, notice) else [notice]
+        elif notice.programme_key in situation.held:
+            # It goes by itself when its time comes; an overview of today goes without it.
+            notice.overview_id = None
+            result.notices.append(notice)
+        else:
+            if notice.kind == moving.MOVED:
+                notice.content = moving.as_it_is_now(situation, notice.content)
+            ready.append(notice)
+    return ready
+
+
+def _tell_emergencies(situation: Situation, ready: Sequence[Notice], now: dt.datetime, result: Release) -> list[Notice]:
+    """Tell what may not wait, each in a message of its own to every address that works; return what is left."""
+    for notice in filter(information.is_emergency, ready):
+        notice.state, notice.released_at = "released", now
+        result.notices.append(notice)
+        result.messages += told_events(situation, [notice], now)
+        if _is_pushed(situation, notice):
+            agreed = _agreed(situation, now)
+            with_room = [contact for contact in agreed if situation.has_room(contact.kind, urgent=True)]
+            result.messages += [_push(situation, contact, [notice], now) for contact in with_room or agreed[:1]]
+    return [notice for notice in ready if not information.is_emergency(notice)]
+
+
+def _is_pushed(situation: Situation, notice: Notice) -> bool:
+    return not situation.was_pushed(notice.id) and not information.keeps_quiet(situation, notice)
 
 
 def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[Notice]:
@@ -132,10 +161,24 @@ def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[No
 
 def _contact(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> ContactPoint | None:
     """Return where the push goes: the first working contact whose channel was agreed to, and has room this month."""
-    agreed = [contact for contact in situation.contacts if situation.agrees_to(_PURPOSES[contact.kind], now)]
+    agreed = _agreed(situation, now)
     urgent = _is_urgent(told, japan_date(now))
     with_room = (contact for contact in agreed if situation.has_room(contact.kind, urgent=urgent))
     return next(with_room, agreed[0] if agreed else None)
+
+
+def _agreed(situation: Situation, now: dt.datetime) -> list[ContactPoint]:
+    """Return the working contacts whose channel was agreed to, in the family's order."""
+    return [contact for contact in situation.contacts if situation.agrees_to(_PURPOSES[contact.kind], now)]
+
+
+def _not_before(situation: Situation, told: Sequence[Notice], now: dt.datetime) -> dt.datetime | None:
+    """Return when a push may go out again; None if it may now. Information alone gives way to a family's own news."""
+    own = [notice for notice in told if not information.is_information(notice)]
+    if own:
+        return _capped_until(situation, own, now)
+    day = information.alone_not_before(situation, now)
+    return morning_of(day, situation.household.id) if day is not None else None
 
 
 def _capped_until(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> dt.datetime | None:
@@ -184,7 +227,8 @@ def _push(situation: Situation, contact: ContactPoint, told: Sequence[Notice], n
         "hidden": hidden,
         "inbox_url": inbox_url,
         "unsubscribe_url": unsubscribe_url,
-        "closing": wording.closing(),
+        "closing": "" if all(map(information.is_information, told)) else wording.closing(),
+        "emergency": any(map(information.is_emergency, told)),
     }
     common: dict[str, Any] = {
         "dedupe_key": f"push:{household.consent_epoch}:{contact.id}:{told[0].id}",
@@ -198,17 +242,14 @@ def _push(situation: Situation, contact: ContactPoint, told: Sequence[Notice], n
         "address": address_of(contact),
         "contact_point_id": contact.id,
         "contact_confirmed_at": contact.confirmed_at,
+        "urgent": values["emergency"],
     }
     if contact.kind == "line":
         lock_screen = render("notices/message/line.txt", **values)
         buttons = postbacks.buttons(contact, _only_support(told, hidden), now)
         bubble = json.loads(render("notices/message/line.json", **values, buttons=buttons))
-        return LineMessage(
-            **common,
-            messages=(flex_message(lock_screen, bubble),),
-            fallback_text=lock_screen,
-            urgent=_is_urgent(told, japan_date(now)),
-        )
+        common["urgent"] = values["emergency"] or _is_urgent(told, japan_date(now))
+        return LineMessage(**common, messages=(flex_message(lock_screen, bubble),), fallback_text=lock_screen)
     return EmailMessage(
         **common,
         subject=render("notices/message/subject.txt", **values),
@@ -283,5 +324,5 @@ def _push_log(situation: Situation, push: Message, told: Iterable[Notice], now: 
         municipality_code=household.municipality_code,
         day=today,
         dedupe_key=push.dedupe_key,
-        exempt=_is_urgent(told, today),
+        exempt=_is_urgent(told, today) or all(map(information.is_information, told)),
     )
