@@ -6,7 +6,7 @@ import typer
 
 from app.cli.options import load_tables, refuse
 from app.platform.errors import TodokeError
-from app.platform.halts import HaltKind
+from app.platform.halt_kinds import HaltKind
 
 halt = typer.Typer(
     help="Hold back a programme, a channel, a partner or a municipality; nothing is lost.", no_args_is_help=True

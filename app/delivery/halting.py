@@ -12,7 +12,8 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.platform.halts import HaltKind, halts_in_force
+from app.platform.halt_kinds import HaltKind
+from app.platform.halts import halts_in_force
 
 #: When a held row is due: never, as far as any claim is concerned.
 NOT_NOW: Final = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)

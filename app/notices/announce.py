@@ -14,7 +14,8 @@ from sqlmodel import Session, col, select
 
 from app.delivery.log import undeliverable_notices
 from app.delivery.outbox import enqueue_all
-from app.matching.sweep import lock_municipality, municipalities_with_households
+from app.matching.recording import lock_municipality
+from app.matching.sweep import municipalities_with_households
 from app.matching.tables import Entitlement
 from app.notices.app_events import ended_events
 from app.notices.canary import advance
@@ -28,7 +29,8 @@ from app.notices.situation import Situation, read_messages_again, read_situation
 from app.notices.tables import Notice
 from app.platform import bell, clock
 from app.platform.database import Context, worker_session
-from app.platform.halts import HaltKind, halts_in_force
+from app.platform.halt_kinds import HaltKind
+from app.platform.halts import halts_in_force
 from app.registry.loading import Registry
 from app.registry.versions import published_now
 

@@ -13,7 +13,8 @@ from sqlmodel import Session, col
 from app.matching.campaigns import Held, held
 from app.matching.sweeps import sweeping
 from app.matching.tables import Entitlement
-from app.platform.halts import HaltKind, halts_in_force
+from app.platform.halt_kinds import HaltKind
+from app.platform.halts import halts_in_force
 
 
 @dataclass(frozen=True, slots=True)

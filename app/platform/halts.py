@@ -9,23 +9,14 @@ import datetime as dt
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, Index, text
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from app.platform.columns import instant, optional_instant
 from app.platform.errors import Conflict, NotFound
+from app.platform.halt_kinds import HaltKind
 from app.platform.identifiers import new_id
-
-
-class HaltKind(StrEnum):
-    """What can be held back."""
-
-    PROGRAMME = "programme"
-    CHANNEL = "channel"
-    PARTNER = "partner"
-    MUNICIPALITY = "municipality"
 
 
 class Halt(SQLModel, table=True):

@@ -10,7 +10,7 @@ from app.notices.recall import compose_again
 from app.platform import bell, clock, halts
 from app.platform.database import owner_session
 from app.platform.errors import NotFound
-from app.platform.halts import HaltKind
+from app.platform.halt_kinds import HaltKind
 
 #: Where the names of each kind are found.
 _KNOWN: Final = {

@@ -13,7 +13,7 @@ from app.insight.measures import measure
 from app.main import create_app
 from app.platform import clock
 from app.platform.database import owner_session, worker_session
-from app.platform.halts import HaltKind
+from app.platform.halt_kinds import HaltKind
 from app.platform.settings import settings
 from app.safeguards.halts import halt
 from tests.fixtures.factories import a_household, a_linked_app, enrolled

@@ -14,7 +14,7 @@ from app.notices.announce import announce
 from app.platform import clock
 from app.platform.database import Context, app_session
 from app.platform.errors import NotFound
-from app.platform.halts import HaltKind
+from app.platform.halt_kinds import HaltKind
 from app.safeguards.halts import halt
 from app.safeguards.withdrawal import withdraw
 from tests.fixtures.factories import a_child, a_household, enrolled

@@ -17,7 +17,7 @@ from app.notices.tables import Notice
 from app.platform import clock
 from app.platform.database import owner_session, worker_session
 from app.platform.errors import Conflict, NotFound
-from app.platform.halts import HaltKind
+from app.platform.halt_kinds import HaltKind
 from app.platform.settings import settings
 from app.safeguards.halts import halt, resume
 from tests.fixtures.factories import a_child, a_household, a_linked_app, enrolled
