@@ -1,13 +1,10 @@
 """`/partner/v1/event-types`: the catalogue of events, readable without a key."""
 
-from fastapi import APIRouter
-
-from app.faces.partner.caller import PREFIX, operation_name
-from app.faces.partner.views import NOT_FOUND, PROBLEMS, EventTypeList, EventTypeView
+from app.faces.partner.caller import api_router
+from app.faces.partner.views import NOT_FOUND, EventTypeList, EventTypeView
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, example_of, json_schema
-from app.web.access import Anyone
 
-router = APIRouter(prefix=PREFIX, tags=["events"], dependencies=[Anyone], generate_unique_id_function=operation_name)
+router = api_router("events", with_key=False)
 
 
 @router.get("/event-types")
@@ -16,7 +13,7 @@ def list_event_types() -> EventTypeList:
     return EventTypeList(event_types=[_view(event_type) for event_type in EVENT_TYPES])
 
 
-@router.get("/event-types/{event_type}", responses={**NOT_FOUND, 422: PROBLEMS[422]})
+@router.get("/event-types/{event_type}", responses=NOT_FOUND)
 def show_event_type(event_type: str) -> EventTypeView:
     """Show one type of event."""
     return _view(event_type)

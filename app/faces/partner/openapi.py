@@ -3,19 +3,17 @@
 from functools import lru_cache
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.responses import JSONResponse, Response
 
 from app.faces.partner import delivery_api, endpoint_api, event_api, recovery_api
-from app.faces.partner.caller import PREFIX
+from app.faces.partner.caller import api_router
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, example_of
 from app.platform.settings import settings
-from app.web.access import Anyone
 from app.web.problems import ProblemView
 
-router = APIRouter(prefix=PREFIX, dependencies=[Anyone], include_in_schema=False)
+router = api_router("description", with_key=False)
 _PARTS = (event_api, endpoint_api, delivery_api, recovery_api)
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = (
@@ -31,7 +29,7 @@ _HEADERS = {
 }
 
 
-@router.get("/openapi.json")
+@router.get("/openapi.json", include_in_schema=False)
 def show_openapi() -> Response:
     """Return the description of this API."""
     return JSONResponse(openapi_document(settings().public_url.rstrip("/")))
@@ -44,9 +42,7 @@ def openapi_document(server: str) -> dict[str, Any]:
         title="Todoke partner API",
         version="1.0.0",
         description=_DESCRIPTION,
-        routes=[
-            route for part in (event_api, endpoint_api, delivery_api, recovery_api) for route in part.router.routes
-        ],
+        routes=[route for part in _PARTS for route in part.router.routes],
         servers=[{"url": server}],
     )
     models = [(model, "serialization") for model in (*EVENT_TYPES.values(), ProblemView)]

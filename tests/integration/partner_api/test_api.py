@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import threading
 import uuid
 
@@ -13,6 +14,7 @@ from sqlmodel import select
 from app.delivery.channels.contract import AttemptResult, Outcome
 from app.delivery.log import delivery_by_id
 from app.delivery.tables import Delivery, DeliveryAttempt
+from app.faces import partner
 from app.faces.partner import caller
 from app.partners.credentials import credentials_of, revoke_credential
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
@@ -421,3 +423,39 @@ def test_the_catalogue_needs_no_key_and_its_examples_are_valid(client):
         Draft202012Validator(event["schema"], format_checker=FormatChecker()).validate(event["example"])
     assert client.get("/partner/v1/event-types/test.ping").json() == shown[-1]
     assert_problem(client.get("/partner/v1/event-types/notice.opened"), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("deliveries?stat=failed", "at most state, endpoint_id, cursor, limit"),
+        ("deliveries?limit=5&stat=failed", "at most state, endpoint_id, cursor, limit"),
+        (f"deliveries/{uuid.UUID(int=0)}/attempts?stat=", "at most cursor, limit"),
+        ("endpoints?stat=1", "none"),
+        ("event-types?stat=1", "none"),
+        ("openapi.json?stat=1", "none"),
+    ],
+)
+def test_an_unknown_query_parameter_is_a_typing_error_that_is_told(api, path, expected):
+    told = assert_problem(api.get(f"/partner/v1/{path}"), 422, "invalid-input")
+    assert told["field"] == "stat"
+    assert told["detail"] == f"found the query parameter 'stat'; expected {expected}"
+
+
+def test_every_route_of_the_api_refuses_unknown_query_parameters(api):
+    routes = [route for router in partner.routers if router.prefix == caller.PREFIX for route in router.routes]
+    assert len(routes) > 15
+    for route in routes:
+        path = re.sub(r"\{\w+\}", str(uuid.UUID(int=0)), route.path)
+        for method in route.methods:
+            told = assert_problem(api.request(method, f"{path}?unknown=1"), 422, "invalid-input")
+            assert told["field"] == "unknown", (method, path)
+
+
+def test_whoever_has_no_key_hears_of_the_key_first(client):
+    assert_problem(client.get("/partner/v1/deliveries?stat=failed"), 401, "http-401")
+
+
+def test_a_known_query_parameter_is_heard(api):
+    given = {"state": ["failed", "retrying"], "endpoint_id": str(uuid.UUID(int=0)), "cursor": str(uuid.UUID(int=0)), "limit": 1}
+    assert api.get("/partner/v1/deliveries", params=given).json() == {"deliveries": [], "next_cursor": None}
