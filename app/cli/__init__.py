@@ -19,6 +19,7 @@ from app.cli import (
     mail_commands,
     operator_commands,
     oversight_commands,
+    partner_commands,
     quarantine_commands,
     registry_commands,
     registry_format_commands,
@@ -67,6 +68,7 @@ main.add_typer(household_care_commands.care, name="household")
 main.add_typer(halt_commands.halt, name="halt")
 main.command("why")(seeing_commands.explain_way)
 main.command("health")(seeing_commands.show_health)
+main.add_typer(partner_commands.partner, name="partner")
 main.add_typer(quarantine_commands.quarantine, name="quarantine")
 main.add_typer(oversight_commands.campaign, name="campaign")
 main.command("audit")(oversight_commands.audit)
