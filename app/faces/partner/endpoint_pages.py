@@ -57,11 +57,13 @@ class EndpointForm(Form):
 def start_page(request: Request, actor: Partner) -> Response:
     """Show the endpoints and what went out last."""
     with app_session(actor.context) as session:
+        rows, at = endpoints.endpoints_of(session, actor.partner_id), real_now()
         return page(
             request,
             "partner/start.html",
             partner=partner_by_id(session, actor.partner_id),
-            endpoints=endpoints.endpoints_of(session, actor.partner_id),
+            endpoints=rows,
+            states={row.id: endpoints.state_of(row, at) for row in rows},
             recent=deliveries_of(session, actor.partner_id, limit=_RECENT),
         )
 

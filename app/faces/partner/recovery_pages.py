@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.delivery.recovery import LONGEST_WINDOW
 from app.faces.partner.sending import recover_since, replay_since
 from app.partners.endpoints import endpoint_by_id
 from app.platform import bell, clock
@@ -18,7 +19,12 @@ from app.web.forms import Form, Submitted, fill
 from app.web.pages import page, see_other
 
 router = APIRouter(prefix="/partner/endpoints", include_in_schema=False)
-_HOURS: Final = {"day": 24, "week": 24 * 7, "fortnight": 24 * 14}
+#: The longest a minute short, because the window moves on while a request is worked on.
+_BACK: Final = {
+    "day": dt.timedelta(days=1),
+    "week": dt.timedelta(days=7),
+    "fortnight": LONGEST_WINDOW - dt.timedelta(minutes=1),
+}
 
 
 class SinceForm(Form):
@@ -57,4 +63,4 @@ def replay_missing(request: Request, actor: Partner, endpoint_id: uuid.UUID, for
 
 def _since(form: Submitted, now: dt.datetime) -> dt.datetime:
     wanted = fill(SinceForm, form).value or SinceForm()
-    return now - dt.timedelta(hours=_HOURS[wanted.since])
+    return now - _BACK[wanted.since]

@@ -1,5 +1,6 @@
 """The portal as a developer's browser meets it."""
 
+import datetime as dt
 import html
 import re
 import uuid
@@ -7,11 +8,13 @@ import uuid
 import pytest
 from sqlmodel import select
 
+from app.delivery.endpoint_tests import send_ping
 from app.delivery.log import delivery_by_id
-from app.delivery.tables import Delivery, DeliveryAttempt
+from app.delivery.tables import Delivery, DeliveryAttempt, EndpointReplay
 from app.partners.endpoint_keys import live_secrets
 from app.partners.endpoints import endpoints_of, register_endpoint
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES
+from app.partners.tables import PartnerEndpoint
 from app.platform import clock
 from app.platform.database import app_session, worker_session
 
@@ -251,3 +254,118 @@ def test_a_forged_form_changes_nothing(browser, endpoint, client, sorairo):
         assert response.status_code == 403
     assert client.post("/partner/keys").status_code == 403
     assert rows(sorairo)[0].disabled_at is None
+
+
+def written(endpoint, state, **columns):
+    """Leave one event of an endpoint as a worker would: without a family, an hour after it began."""
+    with worker_session() as session:
+        row = delivery_by_id(session, send_ping(session, session.get_one(PartnerEndpoint, endpoint.id), at=clock.real_now()))
+        row.event_type, row.state, row.finished_at = "link.created", state, clock.real_now() - dt.timedelta(hours=1)
+        for name, value in columns.items():
+            setattr(row, name, value)
+        session.commit()
+        return row.id
+
+
+def changed(endpoint, **columns):
+    with worker_session() as session:
+        row = session.get_one(PartnerEndpoint, endpoint.id)
+        for name, value in columns.items():
+            setattr(row, name, value)
+        session.commit()
+
+
+def state_of(sorairo, delivery_id):
+    with app_session(sorairo.context) as session:
+        return session.get_one(Delivery, delivery_id).state
+
+
+def test_the_form_of_recovery_sends_what_failed_and_says_what_it_left(browser, endpoint, sorairo):
+    path = f"/partner/endpoints/{endpoint.id}"
+    failed = written(endpoint, "failed", last_error="http_500")
+    older = written(endpoint, "failed", last_error="http_500", finished_at=clock.real_now() - dt.timedelta(days=3))
+    stopped = written(endpoint, "cancelled", last_error="link_revoked", stop_reason="link_revoked")
+    expired = written(endpoint, "expired")
+    browser.open(path)
+    shown = browser.send(f"{path}/recovery", status=200, since="day")
+    assert re.findall(r"<dd>(\d+)件</dd>", shown) == ["1", "1", "1"]
+    states = [state_of(sorairo, delivery_id) for delivery_id in (failed, older, stopped, expired)]
+    assert states == ["scheduled", "failed", "cancelled", "expired"]
+    browser.open(path)
+    browser.send(f"{path}/recovery", status=200, since="fortnight")
+    assert state_of(sorairo, older) == "scheduled"
+
+
+def test_the_form_of_a_replay_opens_one_and_the_page_shows_how_far_it_is(browser, endpoint, sorairo):
+    path = f"/partner/endpoints/{endpoint.id}"
+    browser.open(path)
+    assert browser.send(f"{path}/replay", since="fortnight") == f"{path}#recovery"
+    assert "実行中" in browser.open(path)
+    with app_session(sorairo.context) as session:
+        [row] = session.exec(select(EndpointReplay)).all()
+    assert clock.now() - row.since > dt.timedelta(days=13, hours=23)
+    assert "まだ終わっていません" in browser.send(f"{path}/replay", status=409, since="day")
+    with worker_session() as session:
+        row = session.get_one(EndpointReplay, row.id)
+        row.outcome, row.queued, row.finished_at = "complete", 12, clock.real_now()
+        session.commit()
+    shown = browser.open(path)
+    assert "終わりました" in shown and "12件を送信待ちにしました" in shown
+
+
+@pytest.mark.parametrize("form", ["recovery", "replay"])
+def test_a_stopped_endpoint_offers_neither_and_takes_neither(browser, endpoint, form):
+    path = f"/partner/endpoints/{endpoint.id}"
+    browser.open(path)
+    changed(endpoint, disabled_at=clock.real_now(), disabled_reason="failing")
+    assert "いまはできません" in browser.send(f"{path}/{form}", status=409, since="day")
+    assert f"{path}/{form}" not in browser.open(path)
+
+
+def test_an_endpoint_that_failed_is_resumed_by_a_test_that_the_page_shows(browser, endpoint, sorairo):
+    path = f"/partner/endpoints/{endpoint.id}"
+    changed(endpoint, disabled_at=clock.real_now(), disabled_reason="gone")
+    assert "受信側が 410 を返しました" in browser.open(path)
+    assert browser.send(f"{path}/enable") == path
+    [row] = rows(sorairo)
+    assert row.disabled_at is not None and row.test_delivery_id is not None
+    shown = browser.open(path)
+    assert "テスト中" in shown and f"/partner/deliveries/{row.test_delivery_id}" in shown
+    for action in ("enable", "disable", "test-event", "recovery", "replay"):
+        assert f'action="{path}/{action}"' not in shown
+    assert "テスト中" in browser.open("/partner")
+    changed(endpoint, testing_until=clock.real_now() - dt.timedelta(seconds=1))
+    assert "テスト中" not in browser.open(path) and f'action="{path}/enable"' in browser.page.text
+
+
+def test_public_keys_are_shown_and_rotated(browser, endpoint, sorairo):
+    path = f"/partner/endpoints/{endpoint.id}"
+    assert "whpk_" not in browser.open(path)
+    browser.send(path, url=URL, signing="both")
+    [first] = re.findall(r"whpk_[A-Za-z0-9+/=]+", browser.open(path))
+    assert browser.send(f"{path}/key-rotation") == path
+    keys = re.findall(r"whpk_[A-Za-z0-9+/=]+", browser.open(path))
+    assert keys[1:] == [first] and keys[0] != first
+    refused = browser.send(f"{path}/key-rotation", status=409)
+    assert "Traceback" not in refused
+    browser.open(path)
+    browser.send(f"{path}/key-rotation", immediately="yes")
+    [last] = re.findall(r"whpk_[A-Za-z0-9+/=]+", browser.open(path))
+    assert last not in keys
+
+
+def test_the_pace_is_chosen_kept_and_lifted(browser, endpoint, sorairo):
+    path = f"/partner/endpoints/{endpoint.id}"
+    browser.open(path)
+    browser.send(path, url=URL, requests_a_second="20", most_in_flight="5")
+    [row] = rows(sorairo)
+    assert (row.requests_a_second, row.most_in_flight) == (20, 5)
+    shown = browser.open(path)
+    assert "1秒に20回まで" in shown and "同時に5件まで" in shown and 'value="20"' in shown
+    for wrong in ("0", "1001", "-1", "はやく", "1.5"):
+        refused = browser.send(path, status=422, url=URL, requests_a_second=wrong, most_in_flight="5")
+        assert f'value="{wrong}"' in refused and "requests_a_second-error" in refused
+    browser.send(path, url=URL, requests_a_second="", most_in_flight="")
+    [row] = rows(sorairo)
+    assert not row.requests_a_second and not row.most_in_flight
+    assert "決めていません" in browser.open(path)
