@@ -20,14 +20,16 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final, Self
 
 import aiohttp
-from aiohttp import StreamReader
+from aiohttp import ClientRequest, StreamReader
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from aiohttp.http_parser import RawResponseMessage
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from app.platform.errors import InvalidInput, Misconfigured
@@ -418,6 +420,8 @@ class _BoundedAnswer(ResponseHandler):
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Take one message head (aiohttp's hook)."""
+        if self._interim > MOST_INTERIM_ANSWERS:
+            return  # what else came with it, on a connection that is over
         self._interim = self._interim + 1 if data[0].code < 200 else 0
         if self._interim <= MOST_INTERIM_ANSWERS:
             super().feed_data(data, size)
@@ -427,12 +431,25 @@ class _BoundedAnswer(ResponseHandler):
 
 
 class _GuardedConnector(aiohttp.TCPConnector):
-    """A connector that owns its resolver, so that closing the session also releases the look-up threads."""
+    """A connector whose connections bound interim answers.
+
+    It owns its resolver, so that closing the session also releases the look-up threads.
+    """
 
     def __init__(self, resolver: GuardedResolver, **options: object) -> None:
         super().__init__(resolver=resolver, **options)  # type: ignore[arg-type]
         self._own_resolver = resolver
-        self._factory = partial[ResponseHandler](_BoundedAnswer, loop=self._loop)
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+        """Give a connection that counts interim answers.
+
+        aiohttp offers no place to name the class that reads answers, so the reader is changed here, before it is given
+        a parser: until then it puts what comes aside unread, so that nothing goes by uncounted.
+        """
+        connection = await super().connect(req, traces, timeout)
+        if type(connection.protocol) is ResponseHandler:  # else it is one of the pool, and counts already
+            connection.protocol.__class__ = _BoundedAnswer
+        return connection
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         await super().close(abort_ssl=abort_ssl)

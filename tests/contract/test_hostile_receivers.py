@@ -14,7 +14,7 @@ import pytest
 from app.delivery.channels.contract import EXCERPT_LIMIT, AttemptResult, Outcome, OutgoingWebhook
 from app.delivery.channels.webhook import WebhookChannel
 from app.partners.signing import new_secret
-from app.platform.outbound import AllowedNetwork, EndpointGuard, GuardedResolver
+from app.platform.outbound import MOST_INTERIM_ANSWERS, AllowedNetwork, EndpointGuard, GuardedResolver
 
 GUARD = EndpointGuard([AllowedNetwork.parse("127.0.0.0/8")])
 DEADLINE = 1.0
@@ -136,6 +136,19 @@ def test_what_is_no_answer_is_a_failure_in_time(what: str, answer: Answer, error
         result = send(f"http://127.0.0.1:{port}/")
     assert result.outcome is Outcome.RETRY
     assert result.error in errors
+
+
+def _interim(connection: socket.socket, number: int) -> None:
+    _request(connection)
+    connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" * number + OK_HEAD + b"content-length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize(("number", "error"), [(MOST_INTERIM_ANSWERS, None), (MOST_INTERIM_ANSWERS + 1, "disconnected")])
+def test_interim_answers_are_counted_to_the_last(number: int, error: str | None) -> None:
+    """All of them come with the answer at once; should aiohttp read answers in another way, this is what fails."""
+    with receiver(lambda connection, _ended: _interim(connection, number)) as port:
+        result = send(f"http://127.0.0.1:{port}/")
+    assert result.error == error
 
 
 TAKEN: list[tuple[str, Answer]] = [
