@@ -20,8 +20,9 @@ from app.matching import quarantine
 from app.matching.entitlements import Difference, LeftAlone, compare
 from app.matching.evaluating import evaluate
 from app.matching.oversight_tables import Audit, AuditCount, AuditDifference
+from app.matching.recording import engine, lock_municipality
 from app.matching.snapshot import read_snapshot
-from app.matching.sweep import engine, lock_municipality, municipalities_with_households
+from app.matching.sweep import municipalities_with_households
 from app.platform import clock
 from app.platform.change_queue import household_changed
 from app.platform.database import Context, worker_session

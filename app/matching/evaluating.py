@@ -7,9 +7,12 @@ aside, for one programme or for all, and tried again whenever it is looked at.
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.matching.evaluation import Engine, Right, population_of, programmes_told, rights_in
 from app.matching.faults import FAULTS, Fault
@@ -36,6 +39,14 @@ class Evaluated:
     broken: dict[str, Fault] = field(default_factory=dict)
     set_aside: dict[tuple[uuid.UUID, str], Fault] = field(default_factory=dict)
 
+    def only(self, household_ids: Collection[uuid.UUID]) -> "Evaluated":
+        """Return what was found about some of the households."""
+        return Evaluated(
+            [right for right in self.rights if right.household_id in household_ids],
+            self.broken,
+            {key: fault for key, fault in self.set_aside.items() if key[0] in household_ids},
+        )
+
 
 def evaluate(
     engine: Engine,
@@ -60,6 +71,43 @@ def evaluate(
         return Evaluated(rights_in(engine, snapshot, population_of(engine, snapshot), today, wanted))
     except FAULTS:
         return _Search(engine, municipality_code, today).evaluated(snapshot, wanted)
+
+
+def evaluate_together(
+    engine: Engine, snapshots: Mapping[str, Snapshot], today: dt.date, quarantined: Collection[str] = ()
+) -> dict[str, Evaluated]:
+    """Evaluate households of several municipalities as one population; each town's as `evaluate` finds them.
+
+    Where something is broken, each town is evaluated alone, so that the search for it stays small.
+
+    Args:
+        engine: the compiled registry.
+        snapshots: by municipality.
+        today: the day asked.
+        quarantined: programmes that are not evaluated.
+    """
+    told = {code: programmes_told(engine, code, None, quarantined) for code in snapshots}
+    everybody = Snapshot.together(snapshots.values())
+    towns = [code for code, snapshot in snapshots.items() for _ in snapshot.ids]
+    try:
+        rights = rights_in(engine, everybody, population_of(engine, everybody), today, _told_to(told, towns))
+    except FAULTS:
+        return {code: evaluate(engine, one, code, today, None, quarantined) for code, one in snapshots.items()}
+    found = {code: Evaluated([]) for code in snapshots}
+    home = dict(zip(everybody.ids, towns, strict=True))
+    for right in rights:
+        found[home[right.household_id]].rights.append(right)
+    return found
+
+
+def _told_to(told: Mapping[str, Sequence[str]], towns: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Return which households are told of each programme, by row, from the programmes told in each town."""
+    places = {code: np.asarray([town == code for town in towns], dtype=np.bool_) for code in told}
+    found: dict[str, NDArray[np.bool_]] = {}
+    for code, keys in told.items():
+        for key in keys:
+            found[key] = found[key] | places[code] if key in found else places[code]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

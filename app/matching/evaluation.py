@@ -119,21 +119,28 @@ def rights_of(
 
 
 def rights_in(
-    engine: Engine, snapshot: Snapshot, population: Population, today: dt.date, wanted: Collection[str]
+    engine: Engine,
+    snapshot: Snapshot,
+    population: Population,
+    today: dt.date,
+    wanted: Collection[str] | Mapping[str, NDArray[np.bool_]],
 ) -> list[Right]:
     """Evaluate a population and return every right that runs or is still to come, and every open question of today.
 
     Args:
         engine: the compiled registry.
-        snapshot: households of one municipality.
+        snapshot: the households.
         population: the same as columns.
         today: the day asked.
-        wanted: the programmes, as `programmes_told` names them.
+        wanted: the programmes, as `programmes_told` names them; for households of several towns, with the rows of those
+            that are told of each.
     """
     if not wanted or not snapshot.ids:
         return []
     first = min(engine.rulebook.versions[key][0].first for key in wanted)
     periods = entitlements(engine.rulebook, population, today, wanted, since=date_of(first))
+    if isinstance(wanted, Mapping):
+        periods = {key: one.select(wanted[key][one.households(population)]) for key, one in periods.items()}
     found = [one for key in wanted for one in _rights_of_programme(engine, snapshot, population, periods[key], today)]
     return [right for _, right in sorted(found, key=lambda one: one[0])]
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -20,7 +20,7 @@ _BEFORE_ALL: Final = uuid.UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Households of one municipality that agreed to be matched, with the documents the evaluator may read.
+    """Households that agreed to be matched, with the documents the evaluator may read; mostly of one municipality.
 
     Attributes:
         ids: household ids, in the order of the documents.
@@ -37,6 +37,21 @@ class Snapshot:
         chosen = list(positions)
         ids = [self.ids[position] for position in chosen]
         return Snapshot(ids, [self.documents[position] for position in chosen], frozenset(ids))
+
+    def only(self, household_ids: frozenset[uuid.UUID]) -> "Snapshot":
+        """Return the same about some of those asked for."""
+        if household_ids == self.asked_for:
+            return self
+        kept = self.part(position for position, one in enumerate(self.ids) if one in household_ids)
+        return replace(kept, asked_for=household_ids)
+
+    @classmethod
+    def together(cls, snapshots: Iterable["Snapshot"]) -> "Snapshot":
+        """Return several snapshots as one, in their order."""
+        parts = list(snapshots)
+        ids = [one for part in parts for one in part.ids]
+        documents = [one for part in parts for one in part.documents]
+        return cls(ids, documents, frozenset().union(*(part.asked_for for part in parts)))
 
 
 def read_snapshot(

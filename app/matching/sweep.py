@@ -1,38 +1,34 @@
 """Draining the change queue: what changed is evaluated, and nobody else.
 
-Changed households are evaluated together, one transaction for up to two thousand of one municipality: take the
-changes, evaluate, store, note the run, commit. A publication becomes a sweep (`sweeps`), which goes on in chunks of one
-municipality between the changed households. A worker that dies leaves the changes and the cursor where they were. Two
-workers never match in the same municipality at once.
+Changed households come first (`changed`), those of many towns together. A publication becomes a sweep (`sweeps`), which
+goes on in chunks of one municipality between them, each in one transaction. A worker that dies leaves the changes and
+the cursor where they were. Two workers never store in the same municipality at once.
 """
 
-import datetime as dt
 import gc
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.matching import campaigns, quarantine, sweeps
-from app.matching.entitlements import Differences, LeftAlone, store
-from app.matching.evaluating import EVERY_PROGRAMME, evaluate
+from app.matching import changed, sweeps
+from app.matching.entitlements import Differences
+from app.matching.evaluating import evaluate
 from app.matching.evaluation import Engine
-from app.matching.snapshot import Snapshot, read_chunk, read_snapshot
+from app.matching.recording import Began, Looked, engine, record, try_lock
+from app.matching.snapshot import Snapshot, read_chunk
 from app.matching.tables import EvaluationRun
 from app.matching.watch import beat
 from app.platform import bell, clock
-from app.platform.change_queue import NOTICES, household_changed
+from app.platform.change_queue import household_changed
 from app.platform.database import Context, enter, worker_session
-from app.registry.versions import published_now
 
-HOUSEHOLDS_AT_ONCE = 2_000
 CHUNK = 4_000
 """Households of a sweep in one transaction; a worker that dies loses the work on so many."""
 WINDOW_SECONDS = 10.0
 """How long a worker goes on with sweeps before it makes room for other work and rings for another call."""
-_engines: dict[str, Engine] = {}
 
 
 def drain(window_seconds: float | None = None) -> list[EvaluationRun]:
@@ -46,14 +42,14 @@ def drain(window_seconds: float | None = None) -> list[EvaluationRun]:
     """
     give_up_at = float("inf") if window_seconds is None else time.monotonic() + window_seconds
     with _uncollected():
-        runs = _drain_changed_households()
+        runs = changed.drain(_begin_sweep)
         _begin_sweep()
         while (swept := _sweep_chunk()) is not None:
             runs += swept
             if time.monotonic() >= give_up_at:
                 bell.ring(bell.MATCH)
                 break
-            runs += _drain_changed_households()
+            runs += changed.drain(_begin_sweep)
         _settle_sweeps()
     return runs
 
@@ -71,15 +67,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def engine(session: Session) -> Engine:
-    """Return the evaluator of what is published now, compiled once for each publication."""
-    current = published_now(session)
-    if current.fingerprint not in _engines:
-        _engines.clear()
-        _engines[current.fingerprint] = Engine.of(current.registry)
-    return _engines[current.fingerprint]
 
 
 def queue_reviews() -> int:
@@ -110,57 +97,6 @@ def municipalities_with_households() -> list[str]:
         return list(session.execute(text("SELECT DISTINCT municipality_code FROM households ORDER BY 1")).scalars())
 
 
-def _drain_changed_households() -> list[EvaluationRun]:
-    runs = []
-    for code in _municipalities_with_changes():
-        while (run := _drain_households(code)) is not None:
-            runs.append(run)
-            bell.ring(bell.ANNOUNCE, code)
-    return runs
-
-
-def _municipalities_with_changes() -> list[str]:
-    with worker_session() as session:
-        rows = session.execute(
-            text(
-                "SELECT DISTINCT municipality_code FROM changes"
-                " WHERE reader = 'matching' AND household_id IS NOT NULL ORDER BY 1"
-            )
-        )
-        return list(rows.scalars())
-
-
-def _drain_households(municipality_code: str) -> EvaluationRun | None:
-    """Evaluate the changed households of one municipality; None when there is nothing (left) to do here."""
-    with worker_session(Context(municipality=municipality_code)) as session:
-        if not _try_lock(session, municipality_code):
-            return None
-        ids = set(
-            session.execute(
-                text(
-                    "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE municipality_code = :code"
-                    " AND reader = 'matching' AND household_id IS NOT NULL"
-                    " ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING household_id"
-                ),
-                {"code": municipality_code, "most": HOUSEHOLDS_AT_ONCE},
-            ).scalars()
-        )
-        if not ids:
-            return None
-        evaluator = engine(session)
-        if sweeps.waits_to_begin(session):
-            # The households would be evaluated by what was published before its sweep says that nothing may be told.
-            session.rollback()
-            _begin_sweep()
-            return _drain_households(municipality_code)
-        snapshot = read_snapshot(session, evaluator.registry.facts, ids)
-        # A running sweep will find nothing to change here any more, so the look that it owes is queued now.
-        readers = [NOTICES, *map(sweeps.reader_of, sweeps.running(session))]
-        run, _ = _evaluate(session, municipality_code, "changed", snapshot, None, readers)
-        session.commit()
-        return run
-
-
 def _begin_sweep() -> None:
     with worker_session() as session:
         began = sweeps.begin(session) is not None
@@ -184,7 +120,7 @@ def _sweep_chunk() -> list[EvaluationRun] | None:
         while (place := sweeps.next_place(session, busy)) is not None:
             code = place.shard.municipality_code
             enter(session, Context(municipality=code))
-            if _try_lock(session, code):
+            if try_lock(session, code):
                 break
             session.rollback()
             enter(session, Context())
@@ -197,7 +133,7 @@ def _sweep_chunk() -> list[EvaluationRun] | None:
         reader = sweeps.reader_of(place.shard.sweep_id)
         runs, written = [], Differences()
         if snapshot.asked_for:
-            run, written = _evaluate(session, code, "published", snapshot, place.programme_keys, [reader])
+            run, written = _evaluated(session, evaluator, code, snapshot, place.programme_keys, reader)
             runs.append(run)
         last = max(snapshot.asked_for) if len(snapshot.asked_for) == CHUNK else None
         sweeps.move_on(session, place, last, len(snapshot.asked_for), written)
@@ -207,50 +143,10 @@ def _sweep_chunk() -> list[EvaluationRun] | None:
     return runs
 
 
-def _evaluate(
-    session: Session,
-    municipality_code: str,
-    reason: str,
-    snapshot: Snapshot,
-    programmes: Sequence[str] | None,
-    readers: Collection[str],
+def _evaluated(
+    session: Session, evaluator: Engine, code: str, snapshot: Snapshot, programmes: Sequence[str], reader: str
 ) -> tuple[EvaluationRun, Differences]:
-    """Evaluate a snapshot, store what differs and note the run, in the caller's transaction."""
-    started_at: dt.datetime = clock.real_now()
-    evaluator, fingerprint = engine(session), published_now(session).fingerprint
-    quarantine.put_in(session, evaluator.broken, fingerprint)
-    skipped = quarantine.quarantined_keys(session)
-    found = evaluate(evaluator, snapshot, municipality_code, clock.today(), programmes, skipped)
-    unreadable = {household_id for household_id, key in found.set_aside if key == EVERY_PROGRAMME}
-    looked_at = snapshot.asked_for - unreadable
-    left_alone = LeftAlone({*skipped, *found.broken}, list(found.set_aside))
-    with campaigns.counted(session, municipality_code, looked_at):
-        written = store(
-            session, municipality_code, looked_at, found.rights, programmes, left_alone=left_alone, readers=readers
-        )
-    quarantine.record(session, found, snapshot.asked_for, programmes, fingerprint)
-    run = EvaluationRun(
-        municipality_code=municipality_code,
-        programme_key=programmes[0] if programmes and len(programmes) == 1 else None,
-        reason=reason,
-        households=len(snapshot.ids),
-        entitlements_added=written.added,
-        entitlements_changed=written.changed,
-        entitlements_removed=written.removed,
-        started_at=started_at,
-        finished_at=clock.real_now(),
-    )
-    session.add(run)
-    session.flush()
-    return run, written
-
-
-def lock_municipality(session: Session, municipality_code: str) -> None:
-    """Wait for everybody who matches or plans in a municipality, and keep them waiting until this transaction ends."""
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"matching:{municipality_code}"})
-
-
-def _try_lock(session: Session, municipality_code: str) -> bool:
-    """Take the municipality for this transaction; False when another worker has it."""
-    statement = text("SELECT pg_try_advisory_xact_lock(hashtext(:name))")
-    return bool(session.execute(statement, {"name": f"matching:{municipality_code}"}).scalar())
+    """Evaluate a chunk and store what differs, in the caller's transaction."""
+    began = Began.now(session, evaluator)
+    found = evaluate(evaluator, snapshot, code, began.today, programmes, began.skipped)
+    return record(session, code, Looked("published", snapshot, found, programmes), began, [reader])
