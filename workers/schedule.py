@@ -29,6 +29,7 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "owners": _every(_DAY_SECONDS, bell.OWNERS, bell.WORK_QUEUE),
     "measure": _every(_MEASURE_SECONDS, bell.MEASURE, bell.WORK_QUEUE),
     "release": _every(_MATCH_SECONDS, bell.RELEASE, bell.WORK_QUEUE),
+    "bulletins": _every(_MATCH_SECONDS, bell.BULLETINS, bell.WORK_QUEUE),
     "line events": _every(_MATCH_SECONDS, bell.LINE_EVENTS, bell.WORK_QUEUE),
     "line quota": _every(_QUOTA_SECONDS, bell.LINE_QUOTA, bell.WORK_QUEUE),
 }

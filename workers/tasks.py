@@ -8,12 +8,13 @@ from app.matching import audit, reach
 from app.matching import sweep as matching
 from app.matching.watch import beat
 from app.notices import announce as notices
-from app.notices import replays
+from app.notices import bulletins, replays
 from app.platform import bell
 from app.safeguards import alarm, line_events, line_quota, moving
 from workers.celery_app import app
 
 _logger = logging.getLogger(__name__)
+_BULLETIN_SECONDS = 30.0
 
 
 @app.task(name=bell.MATCH)
@@ -55,6 +56,14 @@ def release() -> None:
     if done.households:
         _logger.info("released: %d households, %d notices, %d queued", done.households, done.released, done.queued)
     beat("release")
+
+
+@app.task(name=bell.BULLETINS)
+def tell_bulletins() -> None:
+    """Go on telling, or calling back, what is for everybody in an area."""
+    households = bulletins.work_off(_BULLETIN_SECONDS)
+    if households:
+        _logger.info("bulletins: %d households", households)
 
 
 @app.task(name=bell.COUNT)

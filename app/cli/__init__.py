@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from app.cli import (
+    bulletin_commands,
     demo_command,
     halt_commands,
     household_care_commands,
@@ -66,6 +67,7 @@ main.add_typer(mail_commands.mail, name="mail")
 main.add_typer(operator_commands.access, name="access")
 main.add_typer(household_care_commands.care, name="household")
 main.add_typer(halt_commands.halt, name="halt")
+main.add_typer(bulletin_commands.bulletin, name="bulletin")
 main.command("why")(seeing_commands.explain_way)
 main.command("health")(seeing_commands.show_health)
 main.add_typer(partner_commands.partner, name="partner")
