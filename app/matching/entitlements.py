@@ -34,7 +34,7 @@ _COLUMNS: Final = (
     "announce_on", "deadline_on", "review_on", "answer",
 )  # fmt: skip
 _MANY = 200
-"""From so many rows on, the planner is told how many there are."""
+"""From so many rows on, the planner is told how many there are before they are compared."""
 
 _TABLE = """
     CREATE TEMPORARY TABLE IF NOT EXISTS evaluated_rights (
@@ -136,6 +136,7 @@ def store(
     values |= {"now": now(), "code": municipality_code}
     found = Differences()
     if session.execute(text(f"SELECT EXISTS (SELECT FROM entitlements e WHERE {scope})"), values).scalar_one():  # noqa: S608
+        _analyse(session, copied)
         removed = session.execute(text(_DELETE.format(scope=scope)), values).scalars().all()
         changed = session.execute(text(_UPDATE.format(scope=scope)), values).scalars().all() if copied else []
         many_rights_changed(session, {*removed, *changed}, municipality_code, readers)
@@ -184,7 +185,7 @@ def compare(
         left_alone: rows that are not compared.
         today: the day of the evaluation.
     """
-    _copy(session, rights)
+    _analyse(session, _copy(session, rights))
     scope, values = _scope(household_ids, None, left_alone)
     scope += " AND (e.valid_until IS NULL OR e.valid_until >= :today)"
     found = session.execute(text(_COMPARE.format(scope=scope)), values | {"today": today})
@@ -227,9 +228,12 @@ def _copy(session: Session, rights: Iterable[Right]) -> int:
     copying = f"COPY evaluated_rights ({', '.join(_COLUMNS)}, rights_from) FROM STDIN"
     with driver.cursor() as cursor, cursor.copy(copying) as copy:
         copy.write("".join(_line(right, beginnings.get(_subject(right))) for right in wanted.values()))
-    if len(wanted) >= _MANY:
-        connection.exec_driver_sql("ANALYZE evaluated_rights")
     return len(wanted)
+
+
+def _analyse(session: Session, copied: int) -> None:
+    if copied >= _MANY:
+        session.connection().exec_driver_sql("ANALYZE evaluated_rights")
 
 
 def _key(right: Right) -> tuple[Any, ...]:

@@ -29,6 +29,8 @@ CHUNK = 4_000
 """Households of a sweep in one transaction; a worker that dies loses the work on so many."""
 WINDOW_SECONDS = 10.0
 """How long a worker goes on with sweeps before it makes room for other work and rings for another call."""
+SIGN_SECONDS = 1.0
+"""How often a sweep's progress is noted: small towns take milliseconds each."""
 
 
 def drain(window_seconds: float | None = None) -> list[EvaluationRun]:
@@ -44,9 +46,15 @@ def drain(window_seconds: float | None = None) -> list[EvaluationRun]:
     with _uncollected():
         runs = changed.drain(_begin_sweep)
         _begin_sweep()
+        noted_at = time.monotonic()
         while (swept := _sweep_chunk()) is not None:
             runs += swept
-            if time.monotonic() >= give_up_at:
+            now = time.monotonic()
+            if now >= min(noted_at + SIGN_SECONDS, give_up_at):
+                beat("shard")
+                _settle_sweeps()
+                noted_at = now
+            if now >= give_up_at:
                 bell.ring(bell.MATCH)
                 break
             runs += changed.drain(_begin_sweep)
@@ -117,6 +125,8 @@ def _sweep_chunk() -> list[EvaluationRun] | None:
     """Evaluate the next chunk of a sweep, if anybody is left in it; None where this worker finds nothing to do."""
     busy: list[str] = []
     with worker_session() as session:
+        # A crash of the server may lose the last chunks with their cursors, in their order: they are looked at again.
+        session.execute(text("SET LOCAL synchronous_commit = off"))
         while (place := sweeps.next_place(session, busy)) is not None:
             code = place.shard.municipality_code
             enter(session, Context(municipality=code))
@@ -138,8 +148,6 @@ def _sweep_chunk() -> list[EvaluationRun] | None:
         last = max(snapshot.asked_for) if len(snapshot.asked_for) == CHUNK else None
         sweeps.move_on(session, place, last, len(snapshot.asked_for), written)
         session.commit()
-    beat("shard")
-    _settle_sweeps()
     return runs
 
 

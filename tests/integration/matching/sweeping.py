@@ -16,7 +16,7 @@ from app.matching import sweep, sweeps
 
 def main() -> None:
     load_tables()
-    sweep.CHUNK = int(sys.argv[1])
+    sweep.CHUNK, sweep.SIGN_SECONDS = int(sys.argv[1]), 0
     if len(sys.argv) > 2:
         die_in(int(sys.argv[2]))
     for run in sweep.drain():
