@@ -5,17 +5,21 @@ import uuid
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from sqlmodel import select
 
 from app.accounts.sign_in import create_link
+from app.delivery.contact_mails import CONFIRMATION
 from app.delivery.log import delivery_by_id
-from app.delivery.tables import DeliveryAttempt
+from app.delivery.outbox import content_of
+from app.delivery.tables import Delivery, DeliveryAttempt
 from app.partners.registration import register_partner
+from app.partners.tables import PartnerEndpoint
 from app.platform import clock
 from app.platform.database import Context, app_session, worker_session
 from app.platform.identifiers import new_id
 
 pytestmark = pytest.mark.browser
-WIDTHS = {"phone": 320, "desk": 1280}
+WIDTHS = {"small-phone": 320, "phone": 360, "desk": 1280}
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +71,52 @@ def fail(delivery_id):
         session.commit()
 
 
+def stop(endpoint_id):
+    """Stop an endpoint as a worker does after five days."""
+    with worker_session() as session:
+        row = session.get_one(PartnerEndpoint, endpoint_id)
+        row.disabled_at, row.disabled_reason = clock.real_now(), "failing"
+        session.commit()
+
+
+def look_at_states_of(page, problems, directory):
+    """Judge the page of an endpoint that is open: with two public keys and a pace, stopped, and while it is tested."""
+    page.get_by_label("両方(v1 と v1a)").check()
+    page.get_by_label(re.compile("1秒に送る回数")).fill("1000")
+    page.get_by_label(re.compile("同時に送る件数")).fill("200")
+    follow(page, "button", "変更を保存する")
+    follow(page, "button", "鍵を作り直す")
+    look_at(page, "endpoint-keys", problems, directory)
+    follow(page, "button", "知らせていないものを送る")
+    look_at(page, "endpoint-replay", problems, directory)
+    follow(page, "button", "失敗したものを送り直す")
+    look_at(page, "recovered", problems, directory)
+    follow(page, "link", "エンドポイントのページへ戻る")
+    stop(uuid.UUID(page.url.rsplit("/", 1)[1]))
+    page.reload()
+    look_at(page, "endpoint-stopped", problems, directory)
+    follow(page, "button", "テストして再開する")
+    assert page.get_by_role("status").first.inner_text().startswith("テストイベントを送っています")
+    look_at(page, "endpoint-testing", problems, directory)
+    follow(page, "link", "エンドポイント一覧へ戻る")
+    look_at(page, "start-testing", problems, directory)
+
+
+def look_at_contact(page, problems, directory):
+    """Judge a change of the technical contact, from the form to the link's button and beyond."""
+    follow(page, "link", "連絡先")
+    page.get_by_label(re.compile("新しいメールアドレス")).fill("a-team-with-a-rather-long-name@hooks.sorairo.example")
+    follow(page, "button", "確認のメールを送る")
+    look_at(page, "contact-asked", problems, directory)
+    with worker_session() as session:
+        mail = session.exec(select(Delivery).where(Delivery.event_type == CONFIRMATION)).one()
+        written = content_of(mail.id, mail.message_sealed)["text"]
+    page.goto(page.url.removesuffix("/partner/contact") + re.search(r"/partner/contact-link/\S+", written).group())
+    look_at(page, "contact-link", problems, directory)
+    follow(page, "button", "連絡先にする")
+    look_at(page, "contact-changed", problems, directory)
+
+
 def test_every_page_reads_well_on_a_phone_and_on_a_desk(address, sign_in_path, chromium, tmp_path):
     page = chromium.new_page()
     problems, said = [], []
@@ -96,7 +146,7 @@ def test_every_page_reads_well_on_a_phone_and_on_a_desk(address, sign_in_path, c
     page.get_by_text("応答の本文").first.click()
     look_at(page, "delivery-failed", problems, tmp_path)
 
-    for name, path in [("log", "/deliveries"), ("start", ""), ("events", "/events"), ("first-event", "/first-event"), ("keys", "/keys")]:
+    for name, path in [("log", "/deliveries"), ("start", ""), ("events", "/events"), ("first-event", "/first-event"), ("contact", "/contact"), ("keys", "/keys")]:
         page.goto(f"{address}/partner{path}")
         look_at(page, name, problems, tmp_path)
     follow(page, "button", "キーを作る")
@@ -104,6 +154,8 @@ def test_every_page_reads_well_on_a_phone_and_on_a_desk(address, sign_in_path, c
     page.goto(f"{address}/partner")
     follow(page, "link", re.compile("127.0.0.1"))
     look_at(page, "endpoint", problems, tmp_path)
+    look_at_states_of(page, problems, tmp_path)
+    look_at_contact(page, problems, tmp_path)
     page.close()
     assert problems == []
     [refusal] = said  # Chromium reports the status of the page that refused an address

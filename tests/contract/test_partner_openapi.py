@@ -34,6 +34,7 @@ OPERATIONS = {
     "list_event_types", "show_event_type", "list_endpoints", "register_endpoint", "show_endpoint", "change_endpoint",
     "remove_endpoint", "rotate_secret", "send_test_event", "list_deliveries", "show_delivery", "list_attempts",
     "resend_delivery", "rotate_signing_key", "recover_failed", "replay_missing", "show_replay",
+    "show_contact", "change_contact",
 }
 
 

@@ -9,6 +9,8 @@ test calls it from the OpenAPI document by itself.
 from fastapi import APIRouter
 
 from app.faces.partner import (
+    contact_api,
+    contact_pages,
     delivery_api,
     delivery_pages,
     endpoint_api,
@@ -27,11 +29,13 @@ routers: tuple[APIRouter, ...] = (
     endpoint_api.router,
     delivery_api.router,
     recovery_api.router,
+    contact_api.router,
     openapi.router,
     sign_in_pages.router,
     endpoint_pages.router,
     recovery_pages.router,
     delivery_pages.router,
     key_pages.router,
+    contact_pages.router,
     event_pages.router,
 )

@@ -7,14 +7,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.responses import JSONResponse, Response
 
-from app.faces.partner import delivery_api, endpoint_api, event_api, recovery_api
+from app.faces.partner import contact_api, delivery_api, endpoint_api, event_api, recovery_api
 from app.faces.partner.caller import api_router
 from app.partners.events import EVENT_TYPES, PLANNED_EVENT_TYPES, example_of
 from app.platform.settings import settings
 from app.web.problems import ProblemView
 
 router = api_router("description", with_key=False)
-_PARTS = (event_api, endpoint_api, delivery_api, recovery_api)
+_PARTS = (event_api, endpoint_api, delivery_api, recovery_api, contact_api)
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "Events for apps that parents use. Bodies are thin: they never hold a name, a birth date, an income or a reason. "

@@ -1,10 +1,14 @@
-"""What a developer may send: a test, a delivery once more, what failed, what is missing. For the API and the portal."""
+"""What a developer may have sent: a test, a delivery once more, what failed, what is missing, a mail to a new contact.
+
+For the API and the portal alike.
+"""
 
 import datetime as dt
 import uuid
 
 from sqlmodel import Session
 
+from app.delivery.contact_mails import ask_for_contact
 from app.delivery.endpoint_tests import send_ping
 from app.delivery.log import delivery_by_id, resend
 from app.delivery.recovery import Recovered, ask_for_replay, recover
@@ -13,6 +17,10 @@ from app.partners.endpoints import BY_PARTNER, enable_endpoint, endpoint_by_id
 from app.partners.tables import PartnerEndpoint
 from app.platform import clock
 from app.platform.errors import Conflict, NotFound
+from app.web.rate_limits import RateLimit
+
+#: Mails to addresses that a partner typed, so that nobody is pestered in its name.
+CONTACT_MAILS_AN_HOUR = RateLimit(5, 3600)
 
 
 def resume(session: Session, endpoint: PartnerEndpoint) -> None:
@@ -64,6 +72,17 @@ def send_again(session: Session, partner_id: uuid.UUID, delivery_id: uuid.UUID) 
     if delivery.endpoint_id is not None:
         _refuse_disabled(endpoint_by_id(session, partner_id, delivery.endpoint_id))
     return resend(session, delivery_id, clock.now())
+
+
+def ask_contact(session: Session, partner_id: uuid.UUID, address: str) -> str:
+    """Send a new technical contact the link to agree by; return the address in its normal form.
+
+    Raises:
+        InvalidInput: this is no e-mail address.
+        TooMany: the sixth of this partner in an hour.
+    """
+    CONTACT_MAILS_AN_HOUR.count(str(partner_id))
+    return ask_for_contact(session, partner_id, address, at=clock.real_now())
 
 
 def webhook_by_id(session: Session, partner_id: uuid.UUID, delivery_id: uuid.UUID) -> Delivery:

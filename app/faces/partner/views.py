@@ -268,6 +268,24 @@ class ReplayView(BaseModel):
         return cls.model_validate(row.model_dump())
 
 
+class ContactWanted(Taken):
+    """Who is to be the technical contact."""
+
+    email: str = Field(max_length=254, description="One e-mail address; better a team's than a person's.")
+
+
+class ContactView(BaseModel):
+    """The technical contact: it hears when an endpoint fails, was disabled, or works again."""
+
+    email: str | None = Field(description="null: none was given yet.")
+
+
+class ContactAsked(BaseModel):
+    """A mail is on its way to a new technical contact."""
+
+    asked: str = Field(description="The address in its normal form; it counts once the link was followed, in 24 hours.")
+
+
 class EventTypeView(BaseModel):
     """A type of event."""
 
