@@ -18,18 +18,19 @@ from app.platform import clock
 from app.platform.database import app_session
 from app.platform.errors import NotFound
 from app.platform.settings import settings
+from app.web.access import Anyone, without_form
 
 router = APIRouter()
 _NOT_KEPT = {"cache-control": "no-store"}
 
 
-@router.get("/health/live")
+@router.get("/health/live", dependencies=[Anyone])
 def live() -> Response:
     """Say that this process answers."""
     return JSONResponse({"status": "ok"}, headers=_NOT_KEPT)
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", dependencies=[Anyone])
 def ready() -> Response:
     """Say whether this process can serve anyone."""
     try:
@@ -40,7 +41,7 @@ def ready() -> Response:
     return _answer([])
 
 
-@router.get("/health/progress")
+@router.get("/health/progress", dependencies=[Anyone])
 def progress() -> Response:
     """Say whether what is due gets done."""
     try:
@@ -50,7 +51,7 @@ def progress() -> Response:
         return _answer(["the database does not answer"])
 
 
-@router.get("/metrics")
+@router.get("/metrics", dependencies=[without_form("token of the settings")])
 def show_metrics(request: Request) -> Response:
     """Return what the worker measured last, for Prometheus."""
     token = settings().metrics_token.get_secret_value()

@@ -27,6 +27,8 @@ HOOK = "http://127.0.0.1:9000/hook"
 BIRTH = {"birth-year", "birth-month", "birth-day"}
 DUE = {"due-year", "due-month", "due-day"}
 ENTERING = {"form_id", "municipality", "step"} | BIRTH | DUE
+MOVE = {"municipality", "who", "received", "date-year", "date-month", "date-day"}
+PACE = {"url", "event_types", "signing", "requests_a_second", "most_in_flight"}
 MATCHING = {
     "matching:basic",
     "matching:income",
@@ -204,6 +206,9 @@ PAGES = {
     "contact": (signed_in("/contact"), {"email"}),
     "contact: code": (contact_code, {"code"}),
     "family": (signed_in("/family/edit"), {"version", "municipality", "child_id", "step"} | BIRTH | DUE),
+    "move": (signed_in("/move"), MOVE),
+    "care": (signed_in("/care"), {"who", "sure"}),
+    "staff: work": (staff("/staff/work"), set()),
     "consent": (signed_in("/consent"), {"purpose"}),
     "question: yes or no": (question_of("bool"), {"from", "answer"}),
     "question: choice": (question_of("choice"), {"from", "answer"}),
@@ -215,8 +220,8 @@ PAGES = {
     "demo": (demo, {"days", "face"}),
     "staff: programmes": (staff("/staff"), set()),
     "staff: programme": (staff("/staff/programmes/000000/child-allowance"), set()),
-    "partner: endpoint": (partner("/partner/endpoints/{}"), {"url", "event_types", "immediately"}),
-    "partner: new endpoint": (partner("/partner/endpoints/new"), {"url", "event_types"}),
+    "partner: endpoint": (partner("/partner/endpoints/{}"), PACE | {"immediately", "since"}),
+    "partner: new endpoint": (partner("/partner/endpoints/new"), PACE),
     "partner: keys": (partner("/partner/keys"), set()),
 }
 

@@ -555,7 +555,7 @@ def test_a_protected_guardian_let_in_by_a_link_binds_a_new_address_but_no_old_on
     assert guardian.send(f"/sign-in/{token}", page=f"/sign-in/{token}").url.path == "/home"
     ((old_id,),) = rows("SELECT id FROM contact_points")
     page = guardian.open("/contact").text
-    assert OLD in page and "確認済み" not in page, "nothing goes to the old address any more, and the page says so"
+    assert OLD not in page and "確認済み" not in page, "what was known before is neither used nor shown any more"
     refused = guardian.send("/contact", {"email": OLD.upper().replace("EXAMPLE", "example")})
     assert refused.status_code == 422
     assert "別のメールアドレスを入力してください" in refused.text
