@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from app.notices import wording
@@ -25,9 +26,10 @@ _DEADLINE: Final = re.compile(r"^[^。]{0,30}(期限|最後の日): (?P<said>.+)
 _MONEY: Final = re.compile(r"[0-9０-９]{4,}円|[０-９]+[,，]?[０-９]*円")
 _LINK: Final = re.compile(r"(?:https?://|www\.)[^\s、。」)]+")
 _QUOTED: Final = re.compile(r"「[^「」]*」|\([^()]*\)|（[^（）]*）")
+_NAME: Final = re.compile(r"「[^「」]*」")
+_SPAN: Final = re.compile(r"[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日から(?:[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日まで)?")
 _CONTACT: Final = re.compile(r"問い合わせ(先)?: ?\S")
 _INVISIBLE: Final = ("Cc", "Cf", "Co", "Cn", "Cs")
-_HALF: Final = ("Na", "H", "N", "A")
 _EXCERPT: Final = 30
 
 
@@ -75,7 +77,7 @@ def findings(text_kind: str, text: str, *, own_url: str = "https://todoke.invali
     found = [
         *_lengths(text, limits),
         *_sentences(text, words),
-        *_dates(text),
+        *_dates(text, limits),
         *_money(text),
         *_tone(text, words),
         *_private(text, limits, words),
@@ -84,11 +86,6 @@ def findings(text_kind: str, text: str, *, own_url: str = "https://todoke.invali
         *_needs(text, limits),
     ]
     return [_finding(code, text_kind, words_found, **values) for code, words_found, values in found]
-
-
-def width(text: str) -> float:
-    """Return how wide a text is: one for a full-width character, a half for the others."""
-    return sum(0.5 if unicodedata.east_asian_width(character) in _HALF else 1 for character in text)
 
 
 _Found = tuple[str, str, Mapping[str, Any]]
@@ -102,7 +99,7 @@ def _finding(code: str, text_kind: str, found: str, **values: Any) -> Finding:
 
 
 def _lengths(text: str, limits: Mapping[str, Any]) -> Iterator[_Found]:
-    if width(text) > limits["longest"]:
+    if wording.width(text) > limits["longest"]:
         yield "too_long", text, {"limit": limits["longest"], "why": limits["why"]}
 
 
@@ -111,13 +108,22 @@ def _sentences(text: str, words: Mapping[str, Any]) -> Iterator[_Found]:
     longest = phrases(_CATALOGUE)["sentence"]["longest"]
     for line in text.splitlines():
         for sentence in line.split("。")[:-1]:
-            if width(_QUOTED.sub("", sentence)) > longest:
+            if wording.width(_QUOTED.sub("", sentence)) > longest:
                 yield "sentence_too_long", sentence, {"limit": longest}
             if re.search(words["double_negation"], sentence):
                 yield "double_negation", sentence, {}
 
 
-def _dates(text: str) -> Iterator[_Found]:
+def _dates(text: str, limits: Mapping[str, Any]) -> Iterator[_Found]:
+    """Days to act by have a weekday; names in quotation marks stay as their owners wrote them.
+
+    A span from one day to another, as criteria name it, needs none, except where a person writes to a whole town.
+    """
+    unnamed = _NAME.sub("", text)
+    checked = unnamed if limits.get("every_weekday") else _SPAN.sub("", unnamed)
+    for single in _FULL_DATE.finditer(checked):
+        if single.group(4) is None:
+            yield "date_without_weekday", single.group(), {}
     for found in _FULL_DATE.finditer(text):
         year, month, day = map(int, found.groups()[:3])
         try:
@@ -125,12 +131,10 @@ def _dates(text: str) -> Iterator[_Found]:
         except ValueError:
             yield "no_such_date", found.group(), {}
             continue
-        if found.group(4) is None:
-            yield "date_without_weekday", found.group(), {}
-        elif found.group(4) != right:
+        if found.group(4) not in (None, right):
             yield "wrong_weekday", found.group(), {"weekday": right}
     for code, pattern in (("era_year", _ERA), ("slash_date", _SLASH_DATE), ("fiscal_year_only", _FISCAL)):
-        for other in pattern.finditer(_LINK.sub("", text)):
+        for other in pattern.finditer(_LINK.sub("", unnamed)):
             yield code, other.group(), {}
     for line in _DEADLINE.finditer(text):
         said = line.group("said")
@@ -174,6 +178,7 @@ def _characters(text: str, limits: Mapping[str, Any]) -> Iterator[_Found]:
             yield "not_jis", character, {}
 
 
+@lru_cache(maxsize=10_000)
 def _is_of(character: str, encoding: str) -> bool:
     """Whether an encoding has a character: iso2022_jp is JIS X 0208, euc_jis_2004 is JIS X 0213."""
     try:

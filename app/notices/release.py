@@ -5,33 +5,24 @@ last useful day is within seven days is exempt from the cap. The inbox gets ever
 """
 
 import datetime as dt
-import json
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from app.delivery.channels.line import flex_message
-from app.delivery.outbox import EmailMessage, Lane, LineMessage, WebhookMessage
-from app.households.contacts import address_of, unsubscribe_token
+from app.delivery.outbox import EmailMessage, LineMessage, WebhookMessage
 from app.households.tables import ContactPoint
-from app.notices import digest, information, moving, postbacks, wording
-from app.notices.app_events import CANCELLED, EXPIRED, ended_events, gate_of, told_events
+from app.notices import information, moving
+from app.notices.app_events import CANCELLED, EXPIRED, ended_events, told_events
+from app.notices.messages import URGENT_DAYS, days_left, is_urgent, push
 from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
-from app.notices.rows import BEFORE_A_DAY, OUTCOME, OVERVIEW, is_ending
+from app.notices.rows import OUTCOME, OVERVIEW, is_ending
 from app.notices.situation import Situation
 from app.notices.tables import Notice, PushLog
 from app.platform.clock import japan_date
-from app.platform.rendering import render
-from app.platform.settings import settings
 
 PUSHES_A_WEEK = 2
 _WEEK = dt.timedelta(days=7)
-_URGENT_DAYS = 7
 _VERY_URGENT_DAYS = 1
-_NOT_PRESSING = ("correction", "question", information.INFORMATION)
-"""Kinds whose expiry is no day by which a family has to do something."""
 _PURPOSES = {"email": "channel:email", "line": "channel:line"}
 Message = EmailMessage | LineMessage | WebhookMessage
 
@@ -74,9 +65,9 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
         result.notices.append(notice)
     result.messages += told_events(situation, told, now)
     if contact is not None:
-        push = _push(situation, contact, pushed, now)
-        result.messages.append(push)
-        result.pushes.append(_push_log(situation, push, pushed, now))
+        message = push(situation, contact, pushed, now)
+        result.messages.append(message)
+        result.pushes.append(_push_log(situation, message, pushed, now))
     return result
 
 
@@ -136,7 +127,7 @@ def _tell_emergencies(situation: Situation, ready: Sequence[Notice], now: dt.dat
         if _is_pushed(situation, notice):
             agreed = _agreed(situation, now)
             with_room = [contact for contact in agreed if situation.has_room(contact.kind, urgent=True)]
-            result.messages += [_push(situation, contact, [notice], now) for contact in with_room or agreed[:1]]
+            result.messages += [push(situation, contact, [notice], now) for contact in with_room or agreed[:1]]
     return [notice for notice in ready if not information.is_emergency(notice)]
 
 
@@ -162,7 +153,7 @@ def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[No
 def _contact(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> ContactPoint | None:
     """Return where the push goes: the first working contact whose channel was agreed to, and has room this month."""
     agreed = _agreed(situation, now)
-    urgent = _is_urgent(told, japan_date(now))
+    urgent = is_urgent(told, japan_date(now))
     with_room = (contact for contact in agreed if situation.has_room(contact.kind, urgent=urgent))
     return next(with_room, agreed[0] if agreed else None)
 
@@ -184,13 +175,13 @@ def _not_before(situation: Situation, told: Sequence[Notice], now: dt.datetime) 
 def _capped_until(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> dt.datetime | None:
     """Return when a push may go out again; None if it may now."""
     today = japan_date(now)
-    days_left = _days_left(told, today)
-    if days_left is not None and days_left <= _VERY_URGENT_DAYS:
+    left = days_left(told, today)
+    if left is not None and left <= _VERY_URGENT_DAYS:
         return None
     household_id = situation.household.id
     if any(push.day == today for push in situation.pushes):
         return morning_of(today + dt.timedelta(days=1), household_id)
-    if days_left is not None and days_left <= _URGENT_DAYS:
+    if left is not None and left <= URGENT_DAYS:
         return None
     counted = sorted(push.day for push in situation.pushes if not push.exempt and push.day > today - _WEEK)
     if len(counted) < PUSHES_A_WEEK:
@@ -198,122 +189,11 @@ def _capped_until(situation: Situation, told: Iterable[Notice], now: dt.datetime
     return morning_of(counted[-PUSHES_A_WEEK] + _WEEK, household_id)
 
 
-def _days_left(told: Iterable[Notice], today: dt.date) -> int | None:
-    """Return how many days the most pressing notice leaves: to its deadline, or to its last useful day."""
-    days = []
-    for notice in told:
-        if notice.deadline_on is not None:
-            days.append((notice.deadline_on - today).days)
-        elif notice.expires_at is not None and notice.kind not in _NOT_PRESSING:
-            days.append((japan_date(notice.expires_at) - today).days - 1)
-    return min(days, default=None)
-
-
 def _postponed(result: Release, notices: Iterable[Notice], until: dt.datetime) -> Release:
     for notice in notices:
         notice.release_at = until
         result.notices.append(notice)
     return result
-
-
-def _push(situation: Situation, contact: ContactPoint, told: Sequence[Notice], now: dt.datetime) -> Message:
-    """Compose the day's one message to a contact."""
-    household = situation.household
-    sections, hidden = _readable_unsigned(situation, told, japan_date(now))
-    inbox_url = f"{settings().public_url}/home"
-    unsubscribe_url = f"{settings().public_url}/unsubscribe/{unsubscribe_token(household.id, contact.id)}"
-    values: dict[str, Any] = {
-        "sections": sections,
-        "hidden": hidden,
-        "inbox_url": inbox_url,
-        "unsubscribe_url": unsubscribe_url,
-        "closing": "" if all(map(information.is_information, told)) else wording.closing(),
-        "emergency": any(map(information.is_emergency, told)),
-    }
-    common: dict[str, Any] = {
-        "dedupe_key": f"push:{household.consent_epoch}:{contact.id}:{told[0].id}",
-        "event_id": f"push_{told[0].id.hex}",
-        "event_type": "notice.push",
-        "due_at": now,
-        "expires_at": _latest_use(told),
-        "gate": gate_of(situation, told),
-        "notice_ids": tuple(notice.id for notice in told),
-        "lane": Lane.NOTICE,
-        "address": address_of(contact),
-        "contact_point_id": contact.id,
-        "contact_confirmed_at": contact.confirmed_at,
-        "urgent": values["emergency"],
-    }
-    if contact.kind == "line":
-        lock_screen = render("notices/message/line.txt", **values)
-        buttons = postbacks.buttons(contact, _only_support(told, hidden), now)
-        bubble = json.loads(render("notices/message/line.json", **values, buttons=buttons))
-        common["urgent"] = values["emergency"] or _is_urgent(told, japan_date(now))
-        return LineMessage(**common, messages=(flex_message(lock_screen, bubble),), fallback_text=lock_screen)
-    return EmailMessage(
-        **common,
-        subject=render("notices/message/subject.txt", **values),
-        text=render("notices/message/email.txt", **values),
-        html=render("notices/message/email.html", **values),
-        composed_at=now,
-        unsubscribe_url=unsubscribe_url,
-    )
-
-
-def _only_support(told: Sequence[Notice], hidden: int) -> Notice | None:
-    """Return the one support that a message tells of openly, if it tells of one alone: an outcome can be said of it."""
-    alone = len(told) == 1 and not hidden and told[0].programme_key != OVERVIEW
-    return told[0] if alone and told[0].kind in ("new_support", "deadline_reminder") else None
-
-
-def _is_urgent(told: Iterable[Notice], today: dt.date) -> bool:
-    """Whether the last week of something has begun: caps and the reserve of a month do not hold it back."""
-    days_left = _days_left(told, today)
-    return days_left is not None and days_left <= _URGENT_DAYS
-
-
-def _readable_unsigned(
-    situation: Situation, told: Iterable[Notice], today: dt.date
-) -> tuple[list[wording.Content], int]:
-    """Split notices into what a message may say, and how many it may not: sensitive ones, all under protection."""
-    sections: list[wording.Content] = []
-    hidden = 0
-    for together in _sections(told):
-        if situation.household.protected_at is not None or any(notice.sensitive for notice in together):
-            hidden += 1
-            continue
-        content = digest.combined([notice.content for notice in together])
-        unsaid = {item["programme_key"] for item in content["items"] if item.get("sensitive")}
-        shown = [item for item in content["items"] if item["programme_key"] not in unsaid]
-        sections.append({**content, **digest.overview_parts(shown, today), "hidden_items": len(unsaid)})
-    return sections, hidden
-
-
-def _sections(told: Iterable[Notice]) -> list[list[Notice]]:
-    """Put what says the same of several children together: reminders of one day, corrections of the same change."""
-    sections: dict[object, list[Notice]] = defaultdict(list)
-    for notice in told:
-        sections[_same_section(notice)].append(notice)
-    return [sorted(together, key=lambda notice: notice.subject) for together in sections.values()]
-
-
-def _same_section(notice: Notice) -> object:
-    if notice.kind in BEFORE_A_DAY:
-        return notice.kind, notice.programme_key, notice.deadline_on
-    if notice.kind == "correction":
-        changed = json.dumps([notice.content["changes"], notice.content["ended"], notice.content["reason"]])
-        return notice.kind, notice.programme_key, changed
-    return notice.id
-
-
-def _latest_use(told: Iterable[Notice]) -> dt.datetime | None:
-    """Return when the whole message has lost its meaning: when its last notice has."""
-    ends: list[dt.datetime] = []
-    for notice in told:
-        if notice.expires_at is None:
-            return None
-        ends.append(notice.expires_at)
-    return max(ends, default=None)
 
 
 def _push_log(situation: Situation, push: Message, told: Iterable[Notice], now: dt.datetime) -> PushLog:
@@ -324,5 +204,5 @@ def _push_log(situation: Situation, push: Message, told: Iterable[Notice], now: 
         municipality_code=household.municipality_code,
         day=today,
         dedupe_key=push.dedupe_key,
-        exempt=_is_urgent(told, today) or all(map(information.is_information, told)),
+        exempt=is_urgent(told, today) or all(map(information.is_information, told)),
     )

@@ -8,6 +8,8 @@ programme_kind perhaps items changes ended`. What a correction changed stands in
 """
 
 import datetime as dt
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +51,11 @@ BLANK: Content = {
 """What a content says nothing about; the templates may ask for every key."""
 _USABLE_WINDOW = ("vaccination", "checkup")
 _WORTH_SAYING_STEPS = 3
+_HALF = ("Na", "H", "N", "A")
+"""East Asian widths that take half a place on a telephone."""
+_SEEN_AT_ONCE = 36
+"""How much of a title a list of mails shows, beside the name of the sender."""
+_BRACKETS_IN_NAME = re.compile(r"\([^()]*\)(?=[^「」]*」)")
 _LATELY = dt.timedelta(days=90)
 """How long a missed deadline is worth a word; later it would only be a reproach."""
 _ESTABLISHED = dt.timedelta(days=60)
@@ -187,6 +194,16 @@ def overview_content(supports: Sequence[Content]) -> Content:
     count = len({support["programme_key"] for support in supports})
     title = phrases("notices/phrases.ja")["title"]["overview"].format(count=count)
     return {**BLANK, "kind": "new_support", "name": title, "title": title, "items": list(supports)}
+
+
+def width(text: str) -> float:
+    """Return how wide a text is: one for a full-width character, a half for the others."""
+    return sum(0.5 if unicodedata.east_asian_width(character) in _HALF else 1 for character in text)
+
+
+def title_that_fits(title: str) -> str:
+    """Return a title for a subject or a lock screen: what a long name says in brackets stands in the message only."""
+    return title if width(title) <= _SEEN_AT_ONCE else _BRACKETS_IN_NAME.sub("", title)
 
 
 def closing() -> str:

@@ -9,7 +9,7 @@ from app.households.tables import ContactPoint
 from app.notices import wording
 from app.notices.app_events import told_events
 from app.notices.holding import holds_in
-from app.notices.release import _push
+from app.notices.messages import push
 from app.notices.situation import read_situations
 from app.notices.tables import Notice
 from app.platform import clock
@@ -78,7 +78,7 @@ def message_of(family, told, channel):
     if channel == "app":
         return [json.loads(event.body) for event in told_events(family, [told], clock.now())]
     contact: ContactPoint = next(one for one in family.contacts if one.kind == channel)
-    return _push(family, contact, [told], clock.now())
+    return push(family, contact, [told], clock.now())
 
 
 def shown(message, channel):
@@ -122,7 +122,7 @@ def test_each_kind_on_each_channel(family, sensitive):
 def test_the_lock_screen_and_the_subject_name_no_person_and_no_amount(family):
     for name in CONTENTS:
         told = notice(family, name, False)
-        mail, push = message_of(family, told, "email"), message_of(family, told, "line")
-        for line in (mail.subject, push.fallback_text, push.messages[0]["altText"]):
-            assert "みまもり手当" in line, name
-            assert not any(word in line for word in ("生まれ", "44,080", "ひとり親")), (name, line)
+        mail, line = message_of(family, told, "email"), message_of(family, told, "line")
+        for seen in (mail.subject, line.fallback_text, line.messages[0]["altText"]):
+            assert "みまもり手当" in seen, name
+            assert not any(word in seen for word in ("生まれ", "44,080", "ひとり親")), (name, seen)
