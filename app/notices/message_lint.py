@@ -26,6 +26,7 @@ _DEADLINE: Final = re.compile(r"^[^。]{0,30}(期限|最後の日): (?P<said>.+)
 _MONEY: Final = re.compile(r"[0-9０-９]{4,}円|[０-９]+[,，]?[０-９]*円")
 _LINK: Final = re.compile(r"(?:https?://|www\.)[^\s、。」)]+")
 _QUOTED: Final = re.compile(r"「[^「」]*」|\([^()]*\)|（[^（）]*）")
+_LABEL: Final = re.compile(r"^.*: ")
 _NAME: Final = re.compile(r"「[^「」]*」")
 _SPAN: Final = re.compile(r"[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日から(?:[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日まで)?")
 _CONTACT: Final = re.compile(r"問い合わせ(先)?: ?\S")
@@ -104,11 +105,11 @@ def _lengths(text: str, limits: Mapping[str, Any]) -> Iterator[_Found]:
 
 
 def _sentences(text: str, words: Mapping[str, Any]) -> Iterator[_Found]:
-    """One idea per sentence: names in quotation marks and what stands in brackets do not count."""
+    """One idea per sentence: its label, names in quotation marks and what stands in brackets do not count."""
     longest = phrases(_CATALOGUE)["sentence"]["longest"]
     for line in text.splitlines():
         for sentence in line.split("。")[:-1]:
-            if wording.width(_QUOTED.sub("", sentence)) > longest:
+            if wording.width(_LABEL.sub("", _QUOTED.sub("", sentence))) > longest:
                 yield "sentence_too_long", sentence, {"limit": longest}
             if re.search(words["double_negation"], sentence):
                 yield "double_negation", sentence, {}
