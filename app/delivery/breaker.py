@@ -49,10 +49,16 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What came back in one batch. `asked_pause` is the longest that the endpoint asked for."""
+    """What came back in one batch.
+
+    Attributes:
+        refusals: "later, please" (429, 503): no failure for the breaker, but no success either.
+        asked_pause: the longest that the endpoint asked for.
+    """
 
     successes: int = 0
     failures: int = 0
+    refusals: int = 0
     asked_pause: dt.timedelta | None = None
 
 
@@ -80,10 +86,11 @@ def after(health: Health, answers: Answers, now: dt.datetime) -> Health:
     counted = _counted(health, answers, now)
     if answers.successes and state != "open":
         # Stragglers from before the breaker opened say nothing about the endpoint now; a success in a trial does.
-        counted = replace(counted, failing_since=now if answers.failures else None)
+        # One that answers most of the time is not failing.
+        counted = replace(counted, failing_since=now if answers.failures > answers.successes else None)
         if state == "half_open":
             counted = Health(window_started_at=now)
-    elif answers.failures:
+    elif answers.failures or answers.refusals:
         counted = replace(counted, failing_since=counted.failing_since or now)
     if _opens(counted, state, answers):
         counted = replace(counted, breaker="open", paused_until=now + OPEN_FOR)

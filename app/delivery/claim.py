@@ -225,11 +225,18 @@ _COLUMNS: Final = (
 )
 
 
+#: Households that somebody is changing right now are passed over here, so that they hold up nobody behind them.
+_OPEN_GATE: Final = (
+    "(d.household_id IS NULL OR EXISTS"
+    " (SELECT FROM households h WHERE h.id = d.household_id FOR SHARE SKIP LOCKED))"
+)
+
+
 def _candidates(condition: str) -> TextClause:
     return text(
         "SELECT chosen.* FROM unnest(CAST(:queues AS text[]), CAST(:counts AS int[])) AS share (queue, rows)"  # noqa: S608
         f" CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM deliveries d WHERE d.queue = share.queue"
-        f" AND {condition} LIMIT share.rows FOR UPDATE SKIP LOCKED) AS chosen"
+        f" AND {_OPEN_GATE} AND {condition} LIMIT share.rows FOR UPDATE SKIP LOCKED) AS chosen"
     )
 
 

@@ -18,6 +18,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
+from psycopg.errors import DeadlockDetected
+from sqlalchemy.exc import OperationalError
+from sqlmodel import Session
+
 from app.delivery import claim as claims
 from app.delivery import queues
 from app.delivery.channels.contract import (
@@ -371,14 +375,26 @@ def _record_and_claim(
     turn = _Turn(Recorded(), [])
     with worker_session() as session:
         if finished or unsent:
-            turn = replace(turn, recorded=record(session, finished, clock.now()))
-            give_back(session, unsent)
-            session.commit()
+            turn = replace(turn, recorded=_recorded(session, finished, unsent))
         if request is not None and any(request.free.values()):
             request = replace(request, claimed_by=presence.number())
             turn = replace(turn, claimed=claims.claim(session, clock.now(), request))
             session.commit()
     return turn
+
+
+def _recorded(session: Session, finished: list[Finished], unsent: list[Claimed]) -> Recorded:
+    """Record and commit; once more where another transaction stood in the way, so that no result is thrown away."""
+    try:
+        recorded = record(session, finished, clock.now())
+    except OperationalError as error:
+        if not isinstance(error.orig, DeadlockDetected):
+            raise
+        session.rollback()
+        recorded = record(session, finished, clock.now())
+    give_back(session, unsent)
+    session.commit()
+    return recorded
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -195,6 +195,7 @@ _REMEMBER = text(
     "UPDATE endpoint_health SET owner_told = :told, working_since = :working_since WHERE endpoint_id = :id"
 )
 _LAST_MAIL = text(
-    "SELECT state, finished_at FROM deliveries WHERE partner_id = :partner_id AND event_type = :event_type"
+    "SELECT state, finished_at FROM deliveries WHERE partner_id = :partner_id AND lane = 'transactional'"
+    " AND event_type = :event_type"
     " AND created_at > now() - interval '7 days' ORDER BY created_at DESC LIMIT 1"
 )

@@ -9,7 +9,7 @@ import logging
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import orjson
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.delivery import breaker, channel_health, endpoint_ends, endpoint_tests, retry
+from app.delivery import breaker, channel_health, endpoint_ends, endpoint_tests, pace, retry
 from app.delivery.channels.contract import AttemptResult, Outcome
 from app.delivery.claim import Claimed
 from app.delivery.outbox import TEST_QUEUE, Lane
@@ -33,6 +33,7 @@ _logger = logging.getLogger(__name__)
 
 #: What says nothing against the address of the person.
 NOT_THE_ADDRESS: Final = frozenset({"monthly_limit", "retry_key_expired"})
+_HEALTH: Final = tuple(asdict(breaker.Health()))
 _FAILURES: Final = (Outcome.RETRY, Outcome.TARGET_BLOCKED, Outcome.ENDPOINT_GONE)
 
 
@@ -196,9 +197,15 @@ def _judge_endpoints(session: Session, applied: Iterable[Finished]) -> None:
     for one in applied:
         if one.claimed.endpoint_id is not None:
             by_endpoint[one.claimed.endpoint_id].append(one.result)
-    # In the order of ids, so that two processes never wait for each other.
-    for endpoint_id in sorted(by_endpoint):
-        _judge(session, endpoint_id, by_endpoint[endpoint_id])
+    if not by_endpoint:
+        return
+    now = real_now()
+    pace.lock(session, by_endpoint)
+    judged = [
+        _judged(session, endpoint_id, breaker.Health(**health), by_endpoint[endpoint_id], now)
+        for endpoint_id, health in _healths(session, by_endpoint).items()
+    ]
+    session.execute(_UPDATE_HEALTHS, {"healths": orjson.dumps(judged).decode()})
 
 
 def _judge_channels(session: Session, applied: Sequence[Finished]) -> None:
@@ -216,16 +223,19 @@ def _judge_channels(session: Session, applied: Sequence[Finished]) -> None:
     channel_health.judge(session, by_channel, real_now())
 
 
-def _judge(session: Session, endpoint_id: uuid.UUID, results: Sequence[AttemptResult]) -> None:
-    now = real_now()
+def _judged(
+    session: Session, endpoint_id: uuid.UUID, health: breaker.Health, results: Sequence[AttemptResult], now: dt.datetime
+) -> dict[str, Any]:
+    """Return what becomes of an endpoint's health row; one that is gone or has failed for days is disabled."""
     pauses = [result.retry_after_seconds or 0.0 for result in results if result.outcome is Outcome.THROTTLED]
     longest = dt.timedelta(seconds=max(pauses, default=0.0))
     answers = breaker.Answers(
         successes=sum(result.outcome is Outcome.DELIVERED for result in results),
         failures=sum(result.outcome in _FAILURES for result in results),
+        refusals=len(pauses),
         asked_pause=min(longest, retry.LONGEST_PAUSE) if pauses else None,
     )
-    health = breaker.after(_locked_health(session, endpoint_id), answers, now)
+    health = breaker.after(health, answers, now)
     reason = None
     if any(result.outcome is Outcome.ENDPOINT_GONE for result in results):
         reason = GONE
@@ -236,33 +246,30 @@ def _judge(session: Session, endpoint_id: uuid.UUID, results: Sequence[AttemptRe
         health = breaker.Health()  # whoever enables it again begins with a clean slate
     errors = [result.error for result in results if result.outcome in _FAILURES]
     last_error = errors[-1] if errors else None
-    session.execute(_UPDATE_HEALTH, {"endpoint_id": endpoint_id, "last_error": last_error, **asdict(health)})
+    return {"endpoint_id": endpoint_id, "last_error": last_error, **asdict(health)}
 
 
-_UPDATE_HEALTH = text(
-    "UPDATE endpoint_health SET window_started_at = :window_started_at, window_requests = :window_requests,"
-    " window_failures = :window_failures, paused_until = :paused_until, breaker = :breaker,"
-    " failing_since = :failing_since, last_error = coalesce(:last_error, last_error) WHERE endpoint_id = :endpoint_id"
+_UPDATE_HEALTHS = text(
+    "UPDATE endpoint_health h SET window_started_at = r.window_started_at, window_requests = r.window_requests,"
+    " window_failures = r.window_failures, paused_until = r.paused_until, breaker = r.breaker,"
+    " failing_since = r.failing_since, last_error = coalesce(r.last_error, h.last_error)"
+    " FROM json_to_recordset(CAST(:healths AS json)) AS r (endpoint_id uuid, window_started_at timestamptz,"
+    " window_requests int, window_failures int, paused_until timestamptz, breaker text, failing_since timestamptz,"
+    " last_error text) WHERE h.endpoint_id = r.endpoint_id"
 )
 
 
-def _locked_health(session: Session, endpoint_id: uuid.UUID) -> breaker.Health:
-    statement = text(
-        "SELECT window_started_at, window_requests, window_failures, paused_until, breaker, failing_since"
-        " FROM endpoint_health WHERE endpoint_id = :endpoint_id FOR UPDATE"
+def _healths(session: Session, endpoint_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[str, Any]]:
+    """Return the health of endpoints whose rows are locked, by id."""
+    rows = session.execute(
+        text(
+            "SELECT endpoint_id, window_started_at, window_requests, window_failures, paused_until, breaker,"
+            " failing_since FROM endpoint_health WHERE endpoint_id = ANY(:ids) ORDER BY endpoint_id"
+        ),
+        {"ids": list(endpoint_ids)},
     )
-    found = session.execute(statement, {"endpoint_id": endpoint_id}).mappings().first()
-    if found is None:
-        session.execute(
-            text(
-                "INSERT INTO endpoint_health (endpoint_id, partner_id, window_requests, window_failures, breaker)"
-                " SELECT id, partner_id, 0, 0, 'closed' FROM partner_endpoints WHERE id = :endpoint_id"
-                " ON CONFLICT DO NOTHING"
-            ),
-            {"endpoint_id": endpoint_id},
-        )
-        found = session.execute(statement, {"endpoint_id": endpoint_id}).mappings().one()
-    return breaker.Health(**found)
+    found = {row["endpoint_id"]: dict(row) for row in rows.mappings()}
+    return {endpoint_id: {name: health[name] for name in _HEALTH} for endpoint_id, health in found.items()}
 
 
 def _disable(session: Session, endpoint_id: uuid.UUID, reason: str, now: dt.datetime) -> None:

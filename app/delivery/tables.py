@@ -35,7 +35,13 @@ class Delivery(SQLModel, table=True):
             postgresql_where=text("state IN ('failed', 'cancelled', 'expired')"),
         ),
         Index("deliveries_household", "household_id", postgresql_where=text("household_id IS NOT NULL")),
-        Index("deliveries_partner", "partner_id", "created_at"),
+        Index("deliveries_partner", "partner_id", "id"),
+        Index(
+            "deliveries_to_owners",
+            "partner_id",
+            "created_at",
+            postgresql_where=text("lane = 'transactional' AND partner_id IS NOT NULL"),
+        ),
         Index("deliveries_halted", "halt_id", postgresql_where=text("halt_id IS NOT NULL")),
     )
 
@@ -160,8 +166,8 @@ class ChannelHealth(SQLModel, table=True):
     quota_month: str | None = None
     quota_read_at: dt.datetime | None = optional_instant()
     used_up_month: str | None = Field(default=None, description="the month in which the API said that it is used up")
-    turned_away_at: dt.datetime | None = optional_instant()
-    """Since when families with another channel need not be looked for any more: it was done in this month."""
+    refused_since: dt.datetime | None = optional_instant()
+    """First of the answers in a row that were no success; empty where the last one was."""
 
 
 class LineEvent(SQLModel, table=True):

@@ -79,7 +79,13 @@ def engine_for(url: str) -> Engine:
     """
     if not url:
         raise Misconfigured("no database address is set; expected TODOKE_DATABASE__URL, __WORKER_URL and __OWNER_URL")
-    engine = create_engine(url, pool_size=settings().database.pool_size, max_overflow=10, pool_pre_ping=True)
+    engine = create_engine(
+        url,
+        pool_size=settings().database.pool_size,
+        max_overflow=10,
+        pool_pre_ping=True,
+        hide_parameters=True,  # what a failing statement carried is somebody's, and errors are logged
+    )
     try:
         with engine.connect() as connection:
             _refuse_powerful_role(connection)

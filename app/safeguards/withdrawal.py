@@ -97,8 +97,9 @@ def stop_contact(session: Session, household_id: uuid.UUID, contact_id: uuid.UUI
     contact = session.get(ContactPoint, contact_id)
     if contact is None or contact.suspended_at is not None:
         return False
-    contacts.set_aside(session, contact, reason)
+    # Messages before the contact, in the order of those who record what became of a message.
     waiting = queued_notices(session, household_id)
     cancel_queued(session, reason, household_id=household_id, contact_point_id=contact_id)
+    contacts.set_aside(session, contact, reason)
     tell_again(session, household_id, waiting)
     return True

@@ -100,3 +100,17 @@ def test_whatever_comes_an_endpoint_is_tried_again_within_an_hour(batches):
         now += seconds * SECOND
         assert 0 <= allowed_in_flight(health, now) <= MOST_IN_FLIGHT
     assert allowed_in_flight(health, now + dt.timedelta(hours=1)) >= TRIAL_IN_FLIGHT
+
+
+def test_an_endpoint_that_only_ever_says_later_fails_as_well():
+    health = Health()
+    for day in range(6):
+        health = after(health, Answers(refusals=3, asked_pause=SECOND), NOW + dt.timedelta(days=day))
+    assert health.breaker == "closed" and health.failing_since == NOW
+    assert should_be_disabled(health, NOW + dt.timedelta(days=5))
+    assert after(health, Answers(successes=1), NOW + dt.timedelta(days=6)).failing_since is None
+
+
+def test_an_endpoint_that_answers_most_of_the_time_keeps_its_room():
+    health = after(Health(), Answers(successes=95, failures=5), NOW)
+    assert health.failing_since is None and allowed_in_flight(health, NOW) > FEWEST_IN_FLIGHT

@@ -38,6 +38,14 @@ def upgrade() -> None:
     op.alter_column("deliveries", "programme_keys", server_default=None)
     op.add_column("deliveries", sa.Column("halt_id", sa.Uuid(), nullable=True))
     op.create_foreign_key("deliveries_halt_id_fkey", "deliveries", "halts", ["halt_id"], ["id"])
+    op.drop_index("deliveries_partner", "deliveries")
+    op.create_index("deliveries_partner", "deliveries", ["partner_id", "id"])
+    op.create_index(
+        "deliveries_to_owners",
+        "deliveries",
+        ["partner_id", "created_at"],
+        postgresql_where=sa.text("lane = 'transactional' AND partner_id IS NOT NULL"),
+    )
     op.create_index(
         "deliveries_halted", "deliveries", ["halt_id"], postgresql_where=sa.text("halt_id IS NOT NULL")
     )
