@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from app.delivery import dispatch
 from app.delivery.claim import Request, claim
 from app.platform import clock
-from app.platform.database import Context, enter, owner_session, worker_session
+from app.platform.database import owner_session, worker_session
 from tests.integration.delivery.conftest import wait_for
 
 
@@ -44,7 +44,7 @@ def test_results_are_recorded_once_more_after_a_deadlock(world, monkeypatch):
 
 
 def test_an_error_of_the_database_names_no_value(world):
+    statement = text("SELECT no_such_column WHERE 'x' = :income")
     with worker_session() as session, pytest.raises(ProgrammingError) as broken:
-        enter(session, Context(municipality="131121"))
-        session.execute(text("SELECT no_such_column WHERE 'x' = :income"), {"income": "4567891 yen"})
+        session.execute(statement, {"income": "4567891 yen"})
     assert "4567891" not in str(broken.value)
