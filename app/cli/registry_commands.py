@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +20,10 @@ from app.cli.options import (
     read_day,
     refuse,
 )
+
+if TYPE_CHECKING:
+    from app.registry.linting import Finding
+    from app.registry.loading import Registry
 
 registry = typer.Typer(name="registry", help="The programmes and figures in registry_data/.", no_args_is_help=True)
 
@@ -80,6 +85,7 @@ def lint(folder: RegistryFolder = None, on: OnDay = None, programme: Programmes 
     known, words = open_registry(folder), words_of("lint")
     keys = known_programmes(known, programme)
     findings = findings_of(known, read_day(on, "--on"), phrases_of(known, "ja"), words, keys)
+    findings += _message_findings(known, keys, words)
     for finding in findings:
         if json_:
             print_json(finding.as_document())
@@ -91,6 +97,22 @@ def lint(folder: RegistryFolder = None, on: OnDay = None, programme: Programmes 
         print(words["summary"].format(errors=errors, warnings=len(findings) - errors))
     if errors:
         raise typer.Exit(BAD_INPUT)
+
+
+def _message_findings(known: Registry, keys: tuple[str, ...] | None, words: Mapping[str, Any]) -> list[Finding]:
+    """Return what is remarkable about the messages that families would read, as warnings on the programme."""
+    from app.notices.message_samples import remarks
+    from app.registry.linting import Finding
+
+    found = []
+    for sample, one in remarks(known, keys):
+        version = known.programmes[sample.programme_key][-1]
+        kind = words["notice_kinds"][sample.notice_kind]
+        sentence = words["in_message"].format(kind=kind, sentence=one.sentence())
+        file = known.files[version.key, version.version].file
+        code = f"message_{one.code}"
+        found.append(Finding(file, 0, "", "warning", code, sentence, version.key, version.version))
+    return found
 
 
 @registry.command("boundaries")

@@ -23,9 +23,10 @@ from app.notices.rows import HOUSEHOLD, OVERVIEW, day_of
 from app.notices.tables import Notice
 from app.platform.clock import at_japan_time
 from app.platform.settings import settings
+from app.registry.examples import example_household
 from app.registry.loading import Registry
 from app.registry.positions import read_documents
-from app.registry.programme import Programme
+from app.registry.programme import Example, Programme
 
 _MOST_RIGHTS = 4
 _NOBODY = uuid.UUID(int=0)
@@ -90,7 +91,9 @@ def _told_rights(engine: Engine, keys: Collection[str]) -> dict[str, list[_Told]
     for key in keys:
         for version in registry.programmes[key]:
             for example in version.examples:
-                by_day[example.on].append((key, _document(registry, example.household)))
+                document = _document(registry, example)
+                if document is not None:
+                    by_day[example.on].append((key, document))
     chosen: dict[str, dict[object, _Told]] = {key: {} for key in keys}
     for on, households in sorted(by_day.items()):
         ids = [uuid.UUID(int=number) for number in range(1, len(households) + 1)]
@@ -103,10 +106,15 @@ def _told_rights(engine: Engine, keys: Collection[str]) -> dict[str, list[_Told]
     return {key: list(told.values()) or [_bare(registry.programmes[key][-1])] for key, told in chosen.items()}
 
 
-def _document(registry: Registry, household: str | dict[str, Any]) -> dict[str, Any]:
-    if isinstance(household, dict):
-        return household
-    document: dict[str, Any] = read_documents(registry.household_file(household))[0].value
+def _document(registry: Registry, example: Example) -> dict[str, Any] | None:
+    """Return the household of an example as stored; None where it is none (`todoke registry check` says so)."""
+    try:
+        example_household(registry, example)
+    except ValueError:  # a DocumentError is one
+        return None
+    if isinstance(example.household, dict):
+        return example.household
+    document: dict[str, Any] = read_documents(registry.household_file(example.household))[0].value
     return document
 
 
