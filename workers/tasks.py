@@ -10,7 +10,7 @@ from app.matching.watch import beat
 from app.notices import announce as notices
 from app.notices import bulletins, replays
 from app.platform import bell
-from app.safeguards import alarm, line_events, line_quota, moving
+from app.safeguards import alarm, line_events, line_forgetting, line_quota, moving
 from workers.celery_app import app
 
 _logger = logging.getLogger(__name__)
@@ -122,8 +122,11 @@ def work_line_events() -> None:
 
 @app.task(name=bell.LINE_QUOTA)
 def read_line_quota() -> None:
-    """Read what the month still allows on LINE."""
+    """Read what the month still allows on LINE, and forget what came from there long ago."""
     line_quota.read_quota()
+    forgotten = line_forgetting.forget_old()
+    if forgotten:
+        _logger.info("line: %d old rows forgotten", forgotten)
 
 
 @app.task(name=bell.OWNERS)

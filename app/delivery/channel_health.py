@@ -25,7 +25,11 @@ LINE: Final = "line"
 LIMITED: Final = frozenset({LINE})
 #: The queue whose messages may wait or take another way; the reserve of the month is kept from it.
 ORDINARY_QUEUE: Final = "line:notice"
-_LONGEST_PAUSE: Final = dt.timedelta(minutes=5)
+#: Deadlines of the last week and emergencies, which may use the reserve.
+URGENT_QUEUE: Final = "line:urgent"
+LONGEST_PAUSE: Final = dt.timedelta(minutes=5)
+#: A channel that took nothing for so long, pause after pause, needs a person.
+LONGEST_REFUSED: Final = dt.timedelta(minutes=15)
 _MOST_DOUBLINGS: Final = 5
 _UNLIMITED: Final = 10**6
 
@@ -44,7 +48,7 @@ class Health:
     quota_month: str | None = None
     quota_read_at: dt.datetime | None = None
     used_up_month: str | None = None
-    turned_away_at: dt.datetime | None = None
+    refused_since: dt.datetime | None = None
 
     def left(self, now: dt.datetime) -> int | None:
         """Return how many messages the month still allows; None where there is no limit."""
@@ -65,6 +69,12 @@ class Health:
     def is_paused(self, now: dt.datetime) -> bool:
         """Whether the whole channel rests."""
         return self.paused_until is not None and self.paused_until > now
+
+    def is_refused_for(self, longest: dt.timedelta, now: dt.datetime) -> bool:
+        """Whether something asks again after each pause, and was answered with nothing but refusals for so long."""
+        if self.refused_since is None or self.paused_until is None:
+            return False
+        return now - self.refused_since > longest and now - self.paused_until < LONGEST_PAUSE
 
     def refilled(self, now: dt.datetime) -> float:
         """Return how many requests may begin at this instant."""
@@ -97,14 +107,18 @@ def after(health: Health, results: Sequence[AttemptResult], now: dt.datetime) ->
     health = replace(health, quota_used=used, quota_month=month)
     refused = [one for one in results if one.outcome in (Outcome.THROTTLED, Outcome.CHANNEL_CLOSED)]
     if any(one.error == MONTHLY_LIMIT for one in refused) and health.used_up_month != month:
-        health = replace(health, used_up_month=month, turned_away_at=None)
+        health = replace(health, used_up_month=month)
     pauses = {one.error: one.retry_after_seconds for one in refused if one.retry_after_seconds is not None}
     if not pauses:
-        return replace(health, refusals=0) if accepted else health
+        return replace(health, refusals=0, refused_since=None) if accepted else health
     reason, seconds = max(pauses.items(), key=lambda pair: pair[1])
     wait = dt.timedelta(seconds=seconds * 2 ** min(health.refusals, _MOST_DOUBLINGS))
     return replace(
-        health, refusals=health.refusals + 1, pause_reason=reason, paused_until=now + min(wait, _LONGEST_PAUSE)
+        health,
+        refusals=health.refusals + 1,
+        pause_reason=reason,
+        paused_until=now + min(wait, LONGEST_PAUSE),
+        refused_since=health.refused_since or now,
     )
 
 
@@ -171,11 +185,27 @@ def note_quota(session: Session, channel: str, quota: Quota, now: dt.datetime) -
     return health
 
 
-def note_turned_away(session: Session, channel: str, now: dt.datetime) -> None:
-    """Remember that no waiting family with another channel is left. The caller commits."""
-    _write(session, channel, replace(_locked(session, channel), turned_away_at=now))
+def troubles(session: Session, now: dt.datetime) -> list[str]:
+    """Return what an operator has to look at in limited channels, each with its reason; empty when all is well.
+
+    Args:
+        session: of any role.
+        now: the real instant.
+    """
+    causes = [
+        f"{channel}: takes nothing since {health.refused_since.isoformat(timespec='seconds')}, {health.pause_reason}"
+        for channel, health in healths_of(session, LIMITED).items()
+        if health.refused_since is not None and health.is_refused_for(LONGEST_REFUSED, now)
+    ]
+    failing, given_up = session.execute(_LINE_EVENTS, {"now": now}).one()
+    if failing:
+        causes.append(f"{failing} LINE events (stop, link, buttons) fail again and again: look at the worker's log")
+    if given_up:
+        causes.append(f"{given_up} LINE events were given up in the last day: what their users wanted was not done")
+    return causes
 
 
+_LINE_EVENTS = text("SELECT failing, given_up FROM line_events_in_trouble(:now)")
 _COLUMNS: Final = ", ".join(Health.__dataclass_fields__)
 _READ = text(f"SELECT {_COLUMNS} FROM channel_health WHERE channel = :channel")  # noqa: S608
 _LOCK = text(f"SELECT {_COLUMNS} FROM channel_health WHERE channel = :channel FOR UPDATE")  # noqa: S608

@@ -27,6 +27,8 @@ _KINDS: Final = frozenset({FOLLOW, UNFOLLOW, ACCOUNT_LINK, POSTBACK, MESSAGE})
 _ONLY_WHEN_ACTIVE: Final = frozenset({POSTBACK, MESSAGE})
 _USER: Final = re.compile(r"U[0-9a-f]{32}")
 _LONGEST: Final = 400
+GIVEN_UP: Final = "failed"
+"""Outcome of an event that could not be worked for a day."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,8 @@ def make_nonce(session: Session, household_id: uuid.UUID, guardian: str, session
     return nonce
 
 
-def take_nonce(session: Session, nonce: str, user_id: str) -> LineNonce | None:
-    """Use up a nonce that the platform sent back; None unless it is unused, in time and made for this user.
+def take_nonce(session: Session, nonce: str, user_id: str, at: dt.datetime) -> LineNonce | None:
+    """Use up a nonce that the platform sent back `at` an instant; None unless unused, in time and made for this user.
 
     A nonce that comes back with somebody else is used up all the same: it leaked.
     """
@@ -93,7 +93,7 @@ def take_nonce(session: Session, nonce: str, user_id: str) -> LineNonce | None:
     row.used_at = clock.real_now()
     session.add(row)
     mine = secrets.compare_digest(row.user_index, user_index(user_id))
-    return row if mine and row.expires_at > row.used_at else None
+    return row if mine and row.expires_at > at else None
 
 
 def contacts_of_user(session: Session, user_id: str) -> list[ContactPoint]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlmodel import Session, col, select
 
+from app.delivery import channel_health
 from app.insight.measures import OLDEST_DUE
 from app.insight.tables import Measure
 from app.matching.watch import overdue
@@ -44,7 +45,7 @@ def stalled(session: Session, real: dt.datetime) -> list[str]:
         f"{work.name}: no sign since {work.since.isoformat(timespec='seconds')}; expected one every {work.expected}"
         for work in overdue(session, real)
     ]
-    return causes
+    return causes + channel_health.troubles(session, real)
 
 
 _MEASURED: Final = "todoke_measured_timestamp_seconds"

@@ -13,8 +13,8 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import text
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement, text
+from sqlmodel import Session, and_, col, or_, select
 
 from app.delivery import incoming_line as incoming
 from app.delivery.channels.line import flex_message
@@ -42,7 +42,11 @@ _logger = logging.getLogger(__name__)
 LINK: Final = "link"
 """Data of the button that asks for a link token: it asks for nothing but one's own, so it needs no mark."""
 _STOPPED: Final = "line_stopped"
-_MOST_TRIES: Final = 5
+#: How long after it came in an event is tried for the first time, the second time …: an outage of a day loses nobody's
+#: wish. What fails after the last is given up, with an alarm.
+TRY_AFTER: Final = tuple(
+    dt.timedelta(seconds=seconds) for seconds in (0, 5, 60, 600, *(hours * 3600 for hours in (1, 3, 6, 12, 18, 24)))
+)
 _ANSWER_LIFETIME: Final = dt.timedelta(hours=1)
 _NO_NOTICE: Final = uuid.UUID(int=0)
 
@@ -60,7 +64,7 @@ def receive(events: Sequence[incoming.IncomingEvent]) -> int:
 def work_events(most: int = 500, api: LineApi | None = None) -> int:
     """Work what was kept, the oldest first; return how many events were worked.
 
-    An event that fails is tried again with the next call, five times, and then given up with an error in the log.
+    An event that fails is tried again as `TRY_AFTER` says, and given up after a day with an error in the log.
     """
     worked, failed = 0, set[uuid.UUID]()
     for _ in range(most):
@@ -80,9 +84,14 @@ def work_events(most: int = 500, api: LineApi | None = None) -> int:
 
 def _oldest(failed: set[uuid.UUID]) -> LineEvent | None:
     with worker_session() as session:
-        statement = select(LineEvent).where(
-            col(LineEvent.worked_at).is_(None), col(LineEvent.id).not_in(failed), LineEvent.tries < _MOST_TRIES
+        now = clock.real_now()
+        again = (
+            and_(LineEvent.tries == tries, LineEvent.received_at <= now - after)
+            for tries, after in enumerate(TRY_AFTER)
+            if tries
         )
+        due = or_(LineEvent.tries == 0, *again)
+        statement = select(LineEvent).where(col(LineEvent.worked_at).is_(None), col(LineEvent.id).not_in(failed), due)
         return session.exec(statement.order_by(col(LineEvent.occurred_at), col(LineEvent.id)).limit(1)).first()
 
 
@@ -90,8 +99,9 @@ def _count_try(event_id: uuid.UUID) -> None:
     with worker_session() as session:
         event = session.get_one(LineEvent, event_id, with_for_update=True)
         event.tries += 1
-        if event.tries >= _MOST_TRIES:
-            _finish(session, event, "failed")
+        if event.worked_at is None and event.tries >= len(TRY_AFTER):
+            _finish(session, event, incoming.GIVEN_UP)
+            _logger.error("line event %s (%s) is given up: what its user wanted was not done", event.id, event.kind)
         session.commit()
 
 
@@ -197,18 +207,26 @@ def _stop(session: Session, found: ContactPoint, reason: str) -> bool:
 
 def _was_overtaken(session: Session, event: LineEvent) -> bool:
     """Whether the same user followed or blocked later: events may come late and in any order."""
+    return _is_followed_by(session, event, col(LineEvent.kind).in_((incoming.FOLLOW, incoming.UNFOLLOW)))
+
+
+def _is_followed_by(session: Session, event: LineEvent, *conditions: ColumnElement[bool]) -> bool:
+    """Whether a later event of the same user was worked already."""
     later = select(LineEvent.id).where(
         LineEvent.user_index == event.user_index,
-        col(LineEvent.kind).in_((incoming.FOLLOW, incoming.UNFOLLOW)),
         LineEvent.occurred_at > event.occurred_at,
         col(LineEvent.worked_at).is_not(None),
+        col(LineEvent.outcome).is_distinct_from(incoming.GIVEN_UP),
+        *conditions,
     )
     return session.exec(later.limit(1)).first() is not None
 
 
 def _account_link(session: Session, event: LineEvent, content: Mapping[str, str]) -> str:
     ok = content.get("result") == "ok"
-    outcome, contact = complete_linking(session, content["user_id"], content.get("nonce", ""), ok=ok)
+    outcome, contact = complete_linking(
+        session, content["user_id"], content.get("nonce", ""), ok=ok, at=event.occurred_at
+    )
     buttons = [_link_button()]
     if contact is not None and outcome in (LINKED, ELSEWHERE):
         buttons = [_stop_button(contact)]
@@ -236,6 +254,8 @@ def _button(session: Session, event: LineEvent, content: Mapping[str, str], stop
         return "unknown_button"
     mine = [found for found in contacts_of_user(session, user_id) if found.id == pressed.contact_point_id]
     if mine and pressed.action == STOP:
+        if _is_followed_by(session, event, col(LineEvent.outcome) == LINKED):
+            return "overtaken"
         if _stop(session, mine[0], _STOPPED):
             stopped.append(mine[0].household_id)
         _answer(session, event, user_id, "stopped", [_link_button()])

@@ -3,17 +3,15 @@
 Families that have no other channel wait in the queue: what is still useful next month goes then, and the inbox has it.
 """
 
-import datetime as dt
 import logging
 import uuid
-from collections import defaultdict
 from typing import Final
 
 from sqlalchemy import text
 from sqlmodel import Session, select
 
 from app.delivery import channel_health
-from app.delivery.channel_health import LINE, ORDINARY_QUEUE
+from app.delivery.channel_health import LINE, ORDINARY_QUEUE, URGENT_QUEUE
 from app.delivery.channels.line_api import LineApi, LineUnavailable, line_api_from_settings
 from app.delivery.outbox import cancel_queued
 from app.households import consent
@@ -21,7 +19,7 @@ from app.households.contacts import usable_contacts
 from app.households.tables import Household
 from app.notices.recall import queued_notices, tell_again
 from app.platform import bell, clock
-from app.platform.database import Context, enter, worker_session
+from app.platform.database import Context, worker_session
 from app.platform.settings import settings
 
 _logger = logging.getLogger(__name__)
@@ -51,46 +49,50 @@ def read_quota(api: LineApi | None = None) -> None:
 def turn_away() -> int:
     """Have families told by their next channel whose push waits for a quota that is used up; return how many.
 
-    Done once a month: from then on, release itself passes LINE over.
+    Looked for each time the quota is read: what was under way comes back later, and release counts what is used, not
+    what is queued already, so that a wave may queue more than the month has left.
     """
+    with worker_session() as session:
+        queues = _closed_queues(session)
+        codes = session.execute(_MUNICIPALITIES, {"queues": queues}).scalars().all() if queues else []
+    return sum(_turn_away_in(code) for code in codes)
+
+
+def _turn_away_in(municipality_code: str) -> int:
     turned, after = 0, uuid.UUID(int=0)
     while True:
-        now = clock.real_now()
-        with worker_session() as session:
-            health = channel_health.health_of(session, LINE)
-            if health.left_for_ordinary(now) != 0 or _was_done_this_month(health, now):
-                return turned
-            waiting = _waiting(session, after)
-            for code, ids in waiting.items():
-                enter(session, Context(municipality=code))
-                turned += sum(_turn_away(session, household_id) for household_id in sorted(ids))
-            if not waiting:
-                channel_health.note_turned_away(session, LINE, now)
-            after = max((max(ids) for ids in waiting.values()), default=after)
+        with worker_session(Context(municipality=municipality_code)) as session:
+            named = {"queues": _closed_queues(session), "code": municipality_code, "after": after, "most": _BATCH}
+            waiting = session.execute(_WAITING, named).scalars().all()
+            turned += sum(_turn_away(session, household_id) for household_id in waiting)
             session.commit()
+        if not waiting:
+            return turned
+        after = waiting[-1]
 
 
-def _was_done_this_month(health: channel_health.Health, now: dt.datetime) -> bool:
-    done = health.turned_away_at
-    return done is not None and channel_health.month_of(done) == channel_health.month_of(now)
+def _closed_queues(session: Session) -> list[str]:
+    """Return the queues of notices for which the month has nothing left."""
+    health, now = channel_health.health_of(session, LINE), clock.real_now()
+    left = {ORDINARY_QUEUE: health.left_for_ordinary(now), URGENT_QUEUE: health.left(now)}
+    return [queue for queue, count in left.items() if count == 0]
 
 
-def _waiting(session: Session, after: uuid.UUID) -> dict[str, set[uuid.UUID]]:
-    rows = session.execute(
-        text(
-            "SELECT DISTINCT household_id, municipality_code FROM deliveries WHERE queue = :queue"
-            " AND state IN ('scheduled', 'retrying') AND household_id > :after ORDER BY household_id LIMIT :most"
-        ),
-        {"queue": ORDINARY_QUEUE, "after": after, "most": _BATCH},
-    )
-    found: dict[str, set[uuid.UUID]] = defaultdict(set)
-    for row in rows:
-        found[row.municipality_code].add(row.household_id)
-    return found
+_OF_QUEUES = "d.queue = ANY(:queues) AND d.state IN ('scheduled', 'retrying')"
+_MUNICIPALITIES = text(f"SELECT DISTINCT municipality_code FROM deliveries d WHERE {_OF_QUEUES} ORDER BY 1")  # noqa: S608
+#: Who has no other address at all is not looked at each time anew.
+_WAITING = text(
+    f"SELECT DISTINCT d.household_id FROM deliveries d WHERE {_OF_QUEUES} AND d.municipality_code = :code"  # noqa: S608
+    " AND d.household_id > :after AND EXISTS (SELECT FROM contact_points c WHERE c.household_id = d.household_id"
+    " AND c.kind <> 'line' AND c.confirmed_at IS NOT NULL AND c.suspended_at IS NULL)"
+    " ORDER BY d.household_id LIMIT :most"
+)
 
 
 def _turn_away(session: Session, household_id: uuid.UUID) -> bool:
-    household = session.exec(select(Household).where(Household.id == household_id).with_for_update()).one()
+    household = session.exec(select(Household).where(Household.id == household_id).with_for_update()).one_or_none()
+    if household is None:  # it has moved, and its rows with it
+        return False
     answers = consent.current(session, household_id)
     now = clock.now()
     others = [

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import uuid
+from collections import Counter
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import select
 
 from app.delivery.channel_health import LINE, health_of
@@ -18,6 +20,8 @@ from app.notices.tables import Notice
 from app.platform import clock
 from app.platform.database import Context, app_session, owner_session, worker_session
 from app.platform.identifiers import new_id
+from app.safeguards import line_events
+from app.safeguards.line_events import work_events
 from app.safeguards.line_quota import read_quota, turn_away
 from app.safeguards.protection import protect
 from tests.fixtures.factories import a_child, a_household, enrolled
@@ -185,6 +189,97 @@ def test_a_used_up_month_turns_families_to_their_next_channel_and_loses_nobody(l
     with worker_session() as session:
         health = health_of(session, LINE)
     assert (health.quota_limit, health.used_up_month, health.quota_used) == (200, None, 1)
+
+
+def test_an_outage_of_hours_loses_no_stop_and_a_later_link_is_not_undone(line, monkeypatch):
+    with_a_notice()
+    contact = next(row for row in contacts() if row.kind == "line")
+    stop = postback_data("stop", contact.id, uuid.UUID(int=0), clock.now())
+    real = line_events.stop_contact
+
+    def away(*arguments):
+        raise RuntimeError("made up")
+
+    monkeypatch.setattr(line_events, "stop_contact", away)
+    assert line.presses(stop) is None
+    for _ in range(8):
+        work_events()  # six times the old limit, within seconds
+    grown(hours=5)
+    work_events()
+    assert [(row.outcome, row.content_sealed is None) for row in events()] == [(None, False)]
+    monkeypatch.setattr(line_events, "stop_contact", real)
+    grown(hours=6)
+    assert work_events() == 1
+    assert {row.kind: row.suspended_reason for row in contacts()} == {"line": "line_stopped", "email": None}
+
+
+def test_a_stop_that_was_overtaken_by_a_new_link_changes_nothing(line):
+    with_a_notice()
+    contact = next(row for row in contacts() if row.kind == "line")
+    stop = postback_data("stop", contact.id, uuid.UUID(int=0), clock.now())
+    line.does("accountLink", link={"result": "ok", "nonce": "made-up"})
+    with owner_session() as session:
+        session.execute(text("UPDATE line_events SET outcome = 'linked'"))
+        session.commit()
+    earlier = round((clock.real_now() - dt.timedelta(hours=2)).timestamp() * 1000)
+    assert line.does("postback", postback={"data": stop}, timestamp=earlier) == "overtaken"
+    assert line.presses(stop) == "stopped"
+
+
+def grown(**by: float) -> None:
+    with owner_session() as session:
+        session.execute(text("UPDATE line_events SET received_at = received_at - :by"), {"by": dt.timedelta(**by)})
+        session.commit()
+
+
+def test_a_quota_of_ten_and_thirty_families_ends_with_everybody_told(line, published_registry):
+    line.server.monthly_limit = 10
+    read_quota()
+    users = [f"U{number:032x}" for number in range(30)]
+    told_by = [enrolled(NEWBORN, contacts=(("line", user), ("email", f"{user}@home.example"))) for user in users]
+    drain()
+    announce()
+    release_due()
+    assert [row.channel for row in pushed(told_by)] == ["line"] * 30  # release counts what is used, not what waits
+    line.dispatch()
+    assert Counter(row.state for row in pushed(told_by)) == {"accepted": 9, "scheduled": 21}  # one is kept in reserve
+    read_quota()
+    release_due()
+    line.dispatch()
+    assert not [(r.channel, r.last_error) for r in pushed(told_by) if r.state == "failed"]
+    ends = Counter((row.channel, row.state) for row in pushed(told_by))
+    assert ends == {("line", "accepted"): 9, ("line", "cancelled"): 21, ("email", "accepted"): 21}
+    assert len({row.household_id for row in pushed(told_by) if row.state == "accepted"}) == 30
+
+
+def test_a_plan_that_is_raised_and_reached_again_turns_families_away_again(line, published_registry):
+    line.server.monthly_limit = 10
+    line.server.used_this_month = 9
+    read_quota()
+    first = told()
+    read_quota()
+    release_due()
+    assert [row.channel for row in pushes(first, state="scheduled")] == ["email"]
+    line.server.monthly_limit = 20
+    read_quota()
+    second = told((("line", OTHER), ("email", "other@home.example")))
+    assert [row.channel for row in pushes(second)] == ["line"]
+    with owner_session() as session:  # under way while the month ends, and back afterwards
+        session.execute(text("UPDATE deliveries SET state = 'sending' WHERE channel = 'line' AND state = 'scheduled'"))
+        session.commit()
+    line.server.used_this_month = 20
+    read_quota()
+    assert [row.state for row in pushes(second)] == ["sending"]
+    with owner_session() as session:
+        session.execute(text("UPDATE deliveries SET state = 'retrying' WHERE state = 'sending'"))
+        session.commit()
+    read_quota()
+    release_due()
+    assert [(row.channel, row.state) for row in pushes(second)] == [("line", "cancelled"), ("email", "scheduled")]
+
+
+def pushed(household_ids: list[uuid.UUID]) -> list[Delivery]:
+    return [row for row in deliveries(lane="notice") if row.household_id in household_ids]
 
 
 def test_the_reserve_is_kept_for_answers_and_last_weeks(line, published_registry):

@@ -18,6 +18,7 @@ from app.platform.database import Context, app_session, owner_session
 from app.platform.errors import Conflict, NotFound
 from app.safeguards.line_account import begin_linking
 from app.safeguards.protection import protect
+from app.safeguards.withdrawal import withdraw
 from tests.fixtures.factories import enrolled
 from tests.integration.line.conftest import OTHER, USER, answers, button, contacts, deliveries
 
@@ -33,13 +34,13 @@ def a_guardian(guardian: str = "g1", household_id: uuid.UUID | None = None) -> t
     return household_id, guardian, actor.session_id
 
 
-def goes_through(line, address: str, user_id: str | None = None) -> str:
+def goes_through(line, address: str, user_id: str | None = None, **parts: object) -> str:
     """Open the platform's dialog as a browser does, let it tell us, and return what became of it."""
     query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
     used = line.platform.use_link_token(query["linkToken"], user_id)
     assert used is not None
     result = "ok" if used[1] else "failed"
-    return line.does("accountLink", used[0], link={"result": result, "nonce": query["nonce"]})
+    return line.does("accountLink", used[0], link={"result": result, "nonce": query["nonce"]}, **parts)
 
 
 def of_line(household_id: uuid.UUID) -> list:
@@ -90,11 +91,28 @@ def test_a_link_token_works_once_and_ten_minutes(line, monkeypatch):
         begin_linking(household_id, guardian, session_id, late)
 
 
-def test_a_nonce_that_comes_too_late_links_nobody(line, monkeypatch):
+def test_a_nonce_that_comes_too_late_links_nobody(line):
+    household_id, guardian, session_id = a_guardian()
+    address = begin_linking(household_id, guardian, session_id, line.links())
+    late = clock.real_now() + dt.timedelta(minutes=10, seconds=1)
+    assert goes_through(line, address, timestamp=round(late.timestamp() * 1000)) == "link_failed"
+    assert of_line(household_id) == []
+
+
+def test_a_link_of_which_we_hear_hours_later_was_in_time(line, monkeypatch):
     household_id, guardian, session_id = a_guardian()
     address = begin_linking(household_id, guardian, session_id, line.links())
     real = clock.real_now
-    monkeypatch.setattr(clock, "real_now", lambda: real() + dt.timedelta(minutes=10, seconds=1))
+    monkeypatch.setattr(clock, "real_now", lambda: real() + dt.timedelta(hours=3))
+    assert goes_through(line, address, timestamp=round(real().timestamp() * 1000)) == "linked"
+    assert len(of_line(household_id)) == 1
+
+
+def test_a_link_of_which_we_hear_after_a_withdrawal_writes_to_nobody(line):
+    household_id, guardian, session_id = a_guardian()
+    address = begin_linking(household_id, guardian, session_id, line.links())
+    clock.shift_to(clock.now() + dt.timedelta(minutes=1))
+    withdraw(household_id, None, by="guardian:g1")
     assert goes_through(line, address) == "link_failed"
     assert of_line(household_id) == []
 

@@ -1,14 +1,19 @@
 """What comes in: only what the platform signed, each event once, and nothing that a family wrote."""
 
+import datetime as dt
 import json
 
 import pytest
 from sqlalchemy import text
 
+from app.delivery import channel_health
+from app.households import line_linking
+from app.platform import clock
 from app.platform.database import NO_CONTEXT, app_session, owner_session
 from app.platform.settings import settings
 from app.safeguards import line_events
 from app.safeguards.line_events import work_events
+from app.safeguards.line_forgetting import forget_old
 from tests.integration.line.conftest import OTHER, USER, answers, button, deliveries, events
 
 
@@ -119,21 +124,68 @@ def test_who_reads_events_is_the_worker_alone(line):
         assert session.execute(text("SELECT count(*) FROM line_link_tokens")).scalar_one() == 0
 
 
-def test_an_event_that_breaks_is_given_up_after_five_tries_and_holds_up_nobody(line, monkeypatch):
-    first, second = line.platform.event("follow", OTHER), line.platform.event("follow", USER)
-    real = line_events._follow
+def grow_older(by: dt.timedelta) -> None:
+    """Let every event that waits have come in earlier."""
+    with owner_session() as session:
+        session.execute(
+            text("UPDATE line_events SET received_at = received_at - :by WHERE worked_at IS NULL"), {"by": by}
+        )
+        session.commit()
 
-    def breaks_for_one(session, event, user_id):
-        if user_id == OTHER:
+
+def broken(monkeypatch, name: str, user_id: str = OTHER):
+    """Let the work for one user fail until the returned function is called."""
+    real = getattr(line_events, name)
+
+    def breaks_for_one(session, event, *more):
+        if line_linking.user_index(user_id) == event.user_index:
             raise RuntimeError("made up")
-        return real(session, event, user_id)
+        return real(session, event, *more)
 
-    monkeypatch.setattr(line_events, "_follow", breaks_for_one)
+    monkeypatch.setattr(line_events, name, breaks_for_one)
+    return lambda: monkeypatch.setattr(line_events, name, real)
+
+
+def troubles() -> list[str]:
+    """What the web process sees, which sees no event."""
+    with app_session(NO_CONTEXT) as session:
+        return channel_health.troubles(session, clock.real_now())
+
+
+def test_an_event_that_breaks_holds_up_nobody_and_is_given_up_after_a_day_with_an_alarm(line, monkeypatch, caplog):
+    first, second = line.platform.event("follow", OTHER), line.platform.event("follow", USER)
+    broken(monkeypatch, "_follow")
     line.send(first, second)
-    assert [work_events() for _ in range(6)] == [1, 0, 0, 0, 0, 0]
-    assert {row.webhook_event_id: row.outcome for row in events()} == {
-        first["webhookEventId"]: "failed", second["webhookEventId"]: "greeted",
+    assert [work_events() for _ in range(3)] == [1, 0, 0]
+    tries, tried_at = [], dt.timedelta()
+    for step in line_events.TRY_AFTER[1:]:
+        tries.append(next(row.tries for row in events() if row.webhook_event_id == first["webhookEventId"]))
+        grow_older(step - tried_at)
+        tried_at = step
+        work_events()
+        work_events()
+        if step == dt.timedelta(hours=1):
+            assert ["fail again" in cause for cause in troubles()] == [True]
+    assert tries == list(range(1, len(line_events.TRY_AFTER)))
+    assert {row.webhook_event_id: (row.outcome, row.content_sealed) for row in events()} == {
+        first["webhookEventId"]: ("failed", None), second["webhookEventId"]: ("greeted", None),
     }  # fmt: skip
+    assert "is given up" in caplog.text and OTHER not in caplog.text
+    assert ["given up" in cause for cause in troubles()] == [True]
+
+
+def test_what_was_worked_a_month_ago_is_forgotten_and_what_waits_is_not(line, monkeypatch):
+    line.does("follow")
+    line.links()
+    broken(monkeypatch, "_follow")
+    line.does("follow", OTHER)
+    assert forget_old() == 0
+    real = clock.real_now
+    monkeypatch.setattr(clock, "real_now", lambda: real() + dt.timedelta(days=2, minutes=11))
+    assert forget_old() == 1  # the link token
+    monkeypatch.setattr(clock, "real_now", lambda: real() + dt.timedelta(days=30, minutes=1))
+    assert forget_old() == 2
+    assert [(row.kind, row.worked_at) for row in events()] == [("follow", None)]
 
 
 def test_while_the_api_is_away_a_wish_to_link_waits(line):
@@ -143,5 +195,7 @@ def test_while_the_api_is_away_a_wish_to_link_waits(line):
         assert work_events() == 0
     finally:
         line.server.channel_token = "sandbox-channel-token"
+    assert work_events() == 0  # not before its time
+    grow_older(line_events.TRY_AFTER[1])
     assert work_events() == 1
     assert json.dumps(answers()).count("linkToken=") == 1

@@ -33,6 +33,17 @@ def upgrade() -> None:
             f"CREATE POLICY worker_rows ON {table} TO todoke_worker USING ({worker_sees}) WITH CHECK ({worker_sees})"
         )
         op.execute(f"GRANT SELECT, INSERT, UPDATE ON {table} TO todoke_app, todoke_worker")
+    op.execute("GRANT DELETE ON line_events, line_link_tokens, line_nonces TO todoke_worker")
+    op.execute(
+        "CREATE FUNCTION line_events_in_trouble(at timestamptz, OUT failing bigint, OUT given_up bigint)"
+        " LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public AS $$ SELECT"
+        # Tried for ten minutes and more, and still open; and those whose day is over.
+        " count(*) FILTER (WHERE worked_at IS NULL AND tries > 3),"
+        " count(*) FILTER (WHERE outcome = 'failed' AND worked_at > at - interval '1 day')"
+        " FROM line_events WHERE worked_at IS NULL OR worked_at > at - interval '1 day' $$"
+    )
+    op.execute("REVOKE ALL ON FUNCTION line_events_in_trouble(timestamptz) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION line_events_in_trouble(timestamptz) TO todoke_app, todoke_worker")
     op.execute(
         "CREATE FUNCTION find_line_link_token(wanted bytea) RETURNS SETOF line_link_tokens LANGUAGE sql STABLE"
         " SECURITY DEFINER SET search_path = public AS $$ SELECT * FROM line_link_tokens WHERE digest = wanted $$"
@@ -57,7 +68,7 @@ def _make_channel_health() -> None:
         sa.Column("quota_month", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("quota_read_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("used_up_month", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("turned_away_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("refused_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("channel"),
     )
 
