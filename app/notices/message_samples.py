@@ -9,19 +9,20 @@ import html
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.matching.evaluation import Engine, Right, population_of, rights_in
 from app.matching.snapshot import Snapshot
-from app.notices import wording
+from app.notices import moving, wording
 from app.notices.message_lint import Finding, findings
 from app.notices.messages import line_words, mail_words, values_of
 from app.notices.planning import overview_of
 from app.notices.rows import HOUSEHOLD, OVERVIEW, day_of
 from app.notices.tables import Notice
 from app.platform.clock import at_japan_time
+from app.platform.rendering import japanese_date, phrases
 from app.platform.settings import settings
 from app.registry.examples import example_household
 from app.registry.loading import Registry
@@ -79,6 +80,7 @@ def samples(registry: Registry, keys: Collection[str] | None = None) -> Iterator
         if supports:
             on = contents[0][0]
             yield from _texts(key, _notice(OVERVIEW, overview_of(supports), on, sensitive=False), on)
+            yield from _texts(key, _notice(moving.MOVED, _moved(supports, on), on, sensitive=False), on)
 
 
 _Told = tuple[Right, Mapping[str, Any], dt.date]
@@ -157,6 +159,38 @@ def _contents(
         yield on, content, programme
 
 
+def _moved(supports: Sequence[Notice], on: dt.date) -> wording.Content:
+    """Return the notice of a move that ends, begins and leaves open each of some supports."""
+    words = phrases("notices/moved/phrases.ja")
+    items = [_moved_item(support, part, on) for support in supports for part in words["part"]]
+    return {
+        **wording.BLANK,
+        "kind": moving.MOVED,
+        "name": words["name"],
+        "title": words["title"]["household"],
+        "reason": words["reason"]["ahead"].format(day=japanese_date(on)),
+        "unknown_town": words["unknown_town"],
+        "deadline_label": words["deadline_label"],
+        **moving.told_parts(items),
+    }
+
+
+def _moved_item(support: Notice, part: str, on: dt.date) -> wording.Content:
+    content = support.content
+    said = ("subject_text", "name", "deadline_on", "deadline_text", "amount_text", "contact", "documents", "perhaps")
+    return {
+        **{name: content[name] for name in said},
+        "part": part,
+        "programme_key": support.programme_key,
+        "subject": support.subject,
+        "last_on": on.isoformat(),
+        "last_text": phrases("notices/moved/phrases.ja")["last_day"].format(day=japanese_date(on)),
+        "sensitive": support.sensitive,
+        "new_here": True,
+        "programme_version": content["version"],
+    }
+
+
 def _notice(key: str, content: wording.Content, on: dt.date, *, sensitive: bool) -> Notice:
     return Notice(
         household_id=_NOBODY,
@@ -180,16 +214,15 @@ def _texts(key: str, told: Notice, on: dt.date) -> Iterator[Sample]:
         subject, text, markup = mail_words(values)
         lock_screen, bubble = line_words(values, ())
         neutral = "neutral_" if all(map(_says_nothing, values["sections"])) else ""
-        kinds = {
-            "subject": subject, "lock_screen": lock_screen, f"{neutral}mail": text, f"{neutral}push": said_in(bubble),
-        }  # fmt: skip
-        for text_kind, said in (*kinds.items(), (f"{neutral}mail", plain(markup))):
+        mail = "moved_mail" if told.kind == moving.MOVED and not neutral else f"{neutral}mail"
+        parts = (mail, text), (mail, plain(markup)), (f"{neutral}push", said_in(bubble))
+        for text_kind, said in (("subject", subject), ("lock_screen", lock_screen), *parts):
             yield Sample(key, told.kind, text_kind, said)
 
 
 def _says_nothing(section: wording.Content) -> bool:
     """Whether a section is an overview of nothing but what is read after signing in."""
-    return bool(section["hidden_items"]) and not section["in_full"]
+    return bool(section["hidden_items"]) and not section["in_full"] and not section.get("message_parts")
 
 
 def plain(markup: str) -> str:

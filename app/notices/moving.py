@@ -112,7 +112,7 @@ def as_it_is_now(situation: Situation, content: wording.Content) -> wording.Cont
         for item in part["items"]
         if not situation.is_stopped(item["subject"]) and not _is_done(situation, item)
     ]
-    return {**content, **_told(items)}
+    return {**content, **told_parts(items)}
 
 
 def _gather(situation: Situation, moves: Iterable[Notice], planned: Iterable[Notice]) -> None:
@@ -274,7 +274,7 @@ def _content(view: _View, programme: Programme, right: Right | None) -> wording.
 
 
 def _notice(situation: Situation, move: Move, items: Sequence[wording.Content], now: dt.datetime) -> Notice:
-    told = _told(items)
+    told = told_parts(items)
     days = [item["deadline_on"] for item in items if item["deadline_on"]]
     return Notice(
         household_id=situation.household.id,
@@ -310,7 +310,7 @@ def _heading(situation: Situation, move: Move, now: dt.datetime) -> wording.Cont
     }
 
 
-def _told(items: Sequence[wording.Content]) -> wording.Content:
+def told_parts(items: Sequence[wording.Content]) -> wording.Content:
     """Return items as the parts of a notice: in full for the inbox, and without sensitive ones for a message."""
     open_items = [item for item in items if not item["sensitive"]]
     deadlines = sorted(item["deadline_on"] for item in items if item["deadline_on"])

@@ -7,18 +7,24 @@ import os
 import signal
 
 import pytest
+import yaml
 from sqlalchemy import text
 from sqlmodel import select
+from typer.testing import CliRunner
 
+from app.cli import main
 from app.delivery.tables import Delivery
 from app.households.enrolment import Enrolment, enrol
 from app.households.tables import ContactPoint
 from app.notices import bulletins, inbox
 from app.notices.announce import release_due
+from app.notices.message_lint import findings
+from app.notices.message_samples import plain, said_in
 from app.notices.tables import Bulletin, PushLog
 from app.platform import clock
 from app.platform.database import Context, app_session, dispose_engines, owner_session, worker_session
 from app.platform.errors import Conflict, InvalidInput
+from app.platform.settings import settings
 from app.safeguards.bereavement import stop_pushes_about
 from app.safeguards.protection import protect
 from app.safeguards.withdrawal import withdraw
@@ -145,6 +151,11 @@ def test_what_a_family_reads(world):
         assert "これは決定ではありません" not in part
         assert "setagaya" not in part
     assert line["fallback_text"] == "給水所を開いています"
+    own = settings().public_url
+    assert findings("subject", mail["subject"], own_url=own) == []
+    assert findings("information_mail", mail["text"], own_url=own) == []
+    assert findings("information_mail", plain(mail["html"]), own_url=own) == []
+    assert findings("information_push", said_in(line["messages"][0]), own_url=own) == []
     event = json.loads(by_channel["webhook"]["body"])
     assert (event["type"], event["data"]["kind"]) == ("notice.created", "information")
     assert (event["data"]["programme_id"], event["data"]["category"]) == (None, "information")
@@ -393,3 +404,29 @@ def test_it_expires(world):
     bulletins.work_off()
     assert [notice.state for notice in told(family)] == ["expired"]
     assert row(late).state == "sent"
+
+
+def test_the_commands(world, tmp_path):
+    def run(*words):
+        return CliRunner().invoke(main, ["bulletin", *words])
+
+    family = enrolled(QUIET)
+    file = tmp_path / "bulletin.yaml"
+    file.write_text(yaml.safe_dump(DOCUMENT | {"title": "急いで!!"}, allow_unicode=True), encoding="utf-8")
+    refused = run("write", str(file), "--by", AUTHOR)
+    assert refused.exit_code == 2
+    assert "title: 地域のお知らせの題「!!」" in refused.stderr
+    file.write_text("- 1", encoding="utf-8")
+    assert "expected a mapping" in run("write", str(file), "--by", AUTHOR).stderr
+    file.write_text(yaml.safe_dump(DOCUMENT, allow_unicode=True), encoding="utf-8")
+    written = run("write", str(file), "--by", AUTHOR)
+    bulletin_id = written.stdout.split()[1].rstrip(";")
+    assert "expected a second person" in run("approve", bulletin_id, "--by", AUTHOR).stderr
+    assert run("approve", bulletin_id, "--by", APPROVER).exit_code == 0
+    assert "between 8:00 and 21:00" in run("send", bulletin_id, "--by", AUTHOR).stdout
+    bulletins.work_off()
+    assert len(messages(family)) == 1
+    assert f"{bulletin_id}\tsent\t131121" in run("list", "--municipality", "131121").stdout
+    assert run("cancel", bulletin_id, "--by", APPROVER, "--reason", "wrong").exit_code == 0
+    assert "cancelled" in run("list").stdout
+    assert "is cancelled" in run("send", bulletin_id, "--by", AUTHOR).stderr

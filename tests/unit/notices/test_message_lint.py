@@ -110,10 +110,10 @@ def test_the_walk_sees_every_programme_kind_and_channel():
     seen = list(samples(known))
     assert {sample.programme_key for sample in seen} >= set(known.programmes)
     assert {sample.notice_kind for sample in seen} == {
-        "new_support", "question", "deadline_reminder", "ending_soon", "correction"
+        "new_support", "question", "deadline_reminder", "ending_soon", "correction", "moved"
     }  # fmt: skip
     assert {sample.text_kind for sample in seen} == {
-        "subject", "lock_screen", "mail", "push", "neutral_mail", "neutral_push"
+        "subject", "lock_screen", "mail", "moved_mail", "push", "neutral_mail", "neutral_push"
     }  # fmt: skip
     sensitive = {key for key, versions in known.programmes.items() if versions[-1].sensitive}
     shown = {sample.programme_key for sample in seen if sample.text_kind == "mail"}
