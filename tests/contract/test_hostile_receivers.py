@@ -14,7 +14,8 @@ import pytest
 from app.delivery.channels.contract import EXCERPT_LIMIT, AttemptResult, Outcome, OutgoingWebhook
 from app.delivery.channels.webhook import WebhookChannel
 from app.partners.signing import new_secret
-from app.platform.outbound import MOST_INTERIM_ANSWERS, AllowedNetwork, EndpointGuard, GuardedResolver
+from app.platform.guarded_http import MOST_INTERIM_ANSWERS, GuardedResolver
+from app.platform.outbound import AllowedNetwork, EndpointGuard
 
 GUARD = EndpointGuard([AllowedNetwork.parse("127.0.0.0/8")])
 DEADLINE = 1.0
@@ -143,7 +144,9 @@ def _interim(connection: socket.socket, number: int) -> None:
     connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" * number + OK_HEAD + b"content-length: 0\r\n\r\n")
 
 
-@pytest.mark.parametrize(("number", "error"), [(MOST_INTERIM_ANSWERS, None), (MOST_INTERIM_ANSWERS + 1, "disconnected")])
+@pytest.mark.parametrize(
+    ("number", "error"), [(MOST_INTERIM_ANSWERS, None), (MOST_INTERIM_ANSWERS + 1, "disconnected")]
+)
 def test_interim_answers_are_counted_to_the_last(number: int, error: str | None) -> None:
     """All of them come with the answer at once; should aiohttp read answers in another way, this is what fails."""
     with receiver(lambda connection, _ended: _interim(connection, number)) as port:

@@ -12,7 +12,8 @@ from standardwebhooks import Webhook
 from app.delivery.channels.contract import AttemptResult, Outcome, OutgoingWebhook
 from app.delivery.channels.webhook import WebhookChannel, retry_after
 from app.partners.signing import new_secret
-from app.platform.outbound import AllowedNetwork, EndpointGuard, GuardedResolver
+from app.platform.guarded_http import GuardedResolver
+from app.platform.outbound import AllowedNetwork, EndpointGuard
 from app.sandbox.servers import Sandbox
 
 GUARD = EndpointGuard([AllowedNetwork.parse("127.0.0.0/8")])

@@ -23,7 +23,8 @@ from app.delivery.channels.contract import (
 )
 from app.partners.signing import signature
 from app.platform.errors import InvalidInput
-from app.platform.outbound import EndpointGuard, GuardedResolver, TargetBlocked, guarded_session
+from app.platform.guarded_http import GuardedResolver, guarded_session
+from app.platform.outbound import EndpointGuard, TargetBlocked
 
 USER_AGENT: Final = "Todoke-Webhooks/1.0"
 SHORTEST_PAUSE: Final = 1.0

@@ -18,14 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from app.platform.errors import InvalidInput, Misconfigured
+from app.platform.guarded_http import GuardedResolver, guarded_session
 from app.platform.outbound import (
     AllowedNetwork,
     EndpointGuard,
-    GuardedResolver,
     TargetBlocked,
     addresses_of,
     check_endpoint_url,
-    guarded_session,
     why_forbidden,
 )
 from app.sandbox.hosting import HttpListener, running
@@ -284,9 +283,7 @@ def test_a_resolver_that_lies_is_caught_at_the_socket(receiver: Receiver) -> Non
 
     async def call() -> str:
         guard = EndpointGuard()
-        session = guarded_session(
-            guard, connect_seconds=1, connections=5, user_agent="test", resolver=Careless(guard)
-        )
+        session = guarded_session(guard, connect_seconds=1, connections=5, user_agent="test", resolver=Careless(guard))
         async with session:
             with pytest.raises(aiohttp.ClientConnectorError) as refused:
                 await session.get(f"http://name.example.jp:{receiver.port}/")
