@@ -9,11 +9,12 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.matching import changed, sweeps
+from app.matching import changed, quarantine, sweeps
 from app.matching.entitlements import Differences
 from app.matching.evaluating import evaluate
 from app.matching.evaluation import Engine
@@ -24,6 +25,7 @@ from app.matching.watch import beat
 from app.platform import bell, clock
 from app.platform.change_queue import household_changed
 from app.platform.database import Context, enter, worker_session
+from app.registry.versions import published_now
 
 CHUNK = 4_000
 """Households of a sweep in one transaction; a worker that dies loses the work on so many."""
@@ -77,19 +79,27 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+_REVIEWED = text("UPDATE entitlements SET review_on = NULL WHERE review_on <= :today RETURNING household_id")
+_OVERTAKEN = text(
+    "SELECT household_id FROM entitlements WHERE announced_at IS NULL AND announce_on <= :today"
+    " AND programme_key <> ALL(:quarantined) AND (deadline_on < :today OR answer->>'pays_from' < :month"
+    "  OR answer->>'pays_from' = :month AND deadline_on IS NULL AND programme_key = ANY(:month_after_claim))"
+)
+
+
 def queue_reviews() -> int:
     """Queue the households one of whose rights has come to its review; return how many.
 
-    Time alone makes their stored answers old: an income year ends, a month's deadline passes, a check is due.
+    Time alone makes their stored answers old: an income year ends, a month's deadline passes, a check is due. What is
+    due and was not told yet, because a campaign or a quarantine held it, is also looked at again once its deadline or
+    the month from which it would be paid is over: nobody is told of a day that has gone by.
     """
     queued = 0
     for code in municipalities_with_households():
         with worker_session(Context(municipality=code)) as session:
-            due = session.execute(
-                text("UPDATE entitlements SET review_on = NULL WHERE review_on <= :today RETURNING household_id"),
-                {"today": clock.today()},
-            ).scalars()
-            households = sorted(set(due))
+            due = session.scalars(_REVIEWED, {"today": clock.today()}).all()
+            overtaken = session.scalars(_OVERTAKEN, _today(session)).all()
+            households = sorted({*due, *overtaken})
             for household_id in households:
                 household_changed(session, household_id, code, "review")
             session.commit()
@@ -97,6 +107,21 @@ def queue_reviews() -> int:
     if queued:
         bell.ring(bell.MATCH)
     return queued
+
+
+def _today(session: Session) -> dict[str, Any]:
+    programmes = published_now(session).registry.programmes
+    month_after_claim = [
+        key
+        for key, versions in programmes.items()
+        if any(one.application is not None and one.application.pays_from == "month_after_claim" for one in versions)
+    ]
+    return {
+        "today": clock.today(),
+        "month": clock.today().isoformat()[:7],
+        "month_after_claim": month_after_claim,
+        "quarantined": list(quarantine.quarantined_keys(session)),
+    }
 
 
 def municipalities_with_households() -> list[str]:

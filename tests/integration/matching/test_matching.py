@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from app.households import consent, outcomes, profiles
 from app.households.synthetic import synthetic_households
-from app.matching.sweep import drain
+from app.matching.sweep import drain, queue_reviews
 from app.matching.tables import Entitlement, EvaluationRun
 from app.notices.announce import announce, release_due
 from app.platform import clock
@@ -250,3 +250,20 @@ def test_awkward_birthdays_are_stored(published_registry, born):
     household_id = enrolled(a_household(children=[a_child(born)]))
     drain()
     assert ("000000/child-allowance", "child:c1") in by_key(stored(household_id))
+
+
+def test_what_was_not_told_before_its_deadline_is_told_as_it_is_afterwards(published_registry):
+    household_id = enrolled(a_household(children=[a_child("2026-11-21")]))
+    drain()
+    before = by_key(stored(household_id))["000000/child-allowance", "child:c1"]
+    assert (before.deadline_on, before.answer["pays_from"]) == (dt.date(2026, 12, 7), "2026-12")
+    assert queue_reviews() == 0
+    clock.shift_to(clock.at_japan_time(dt.date(2027, 1, 20), 9))
+    assert queue_reviews() == 1
+    drain()
+    after = by_key(stored(household_id))["000000/child-allowance", "child:c1"]
+    assert (after.deadline_on, after.answer["pays_from"]) == (None, "2027-02")
+    announce()
+    queue_reviews()
+    drain()
+    assert queue_reviews() == 0, "what was told is looked at no more"

@@ -54,7 +54,7 @@ def test_one_municipalitys_announcement_is_no_nightly_run(published_registry):
 
 def test_work_that_failed_leaves_none(todoke_environment, monkeypatch):
     aged("match", DAY)
-    monkeypatch.setattr(tasks.matching, "drain", lambda: 1 / 0)
+    monkeypatch.setattr(tasks.matching, "drain", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         tasks.match()
     assert names(real_now()) == ["match"]
