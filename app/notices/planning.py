@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.matching.tables import Entitlement
-from app.notices import corrections, losses, moving, questions, reminders, wording
+from app.notices import corrections, information, losses, moving, questions, reminders, wording
 from app.notices.quiet_hours import next_allowed
 from app.notices.rows import (
     BEFORE_A_DAY,
@@ -155,7 +155,7 @@ def _tell_first(
     """Add what is told at once; a family's first match is one overview, the question included."""
     supports.sort(key=lambda notice: (notice.deadline_on or dt.date.max, notice.programme_key, notice.subject))
     told = [*supports, *asked]
-    if not situation.notices and len(supports) > 1:
+    if all(map(information.is_information, situation.notices)) and len(supports) > 1:
         overview = _overview(situation, supports, now)
         result.notices.append(overview)
         for notice in told:

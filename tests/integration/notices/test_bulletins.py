@@ -232,6 +232,18 @@ def test_it_never_takes_a_push_from_a_familys_own_news(world):
     assert len(messages(family)) == 2
 
 
+def test_a_familys_first_match_stays_one_overview(world):
+    family = enrolled(NEWBORN)
+    sent()
+    bulletins.work_off()
+    tell()
+    assert len(notices(family, programme_key="overview")) == 1
+    at("2026-11-25")
+    release_due()
+    (_, own) = (content["subject"] for _, content in messages(family))
+    assert "ご家庭に関わりそうな支援や手続きが" in own
+
+
 def test_it_goes_along_with_the_next_own_news(world):
     family = enrolled(SIBLINGS)
     tell()
