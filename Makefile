@@ -32,7 +32,11 @@ bench: setup ## figures with their references, as JSON lines
 	@$(BIN)/python -m tests.bench.evaluate
 	@$(BIN)/python -m tests.bench.answers
 	@$(BIN)/python -m tests.bench.delivery
+	@$(BIN)/python -m tests.bench.latency
 	@$(BIN)/python -m tests.bench.email
+	@$(BIN)/python -m tests.bench.line
+	@$(BIN)/python -m tests.bench.planning
+	@$(BIN)/python -m tests.bench.publishing
 
 chaos: setup ## ten minutes of kills, crashes and withdrawals, then what broke (ARGS="--minutes 2 --kills 40 --withdrawals 150")
 	@$(BIN)/python -m tests.chaos $(ARGS)
