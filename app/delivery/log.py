@@ -107,7 +107,7 @@ def resend(session: Session, delivery_id: uuid.UUID, now: dt.datetime) -> Delive
 
     Raises:
         NotFound: there is none in this context.
-        Conflict: a request for it is under way.
+        Conflict: a request for it is under way, or another delivery has told the same since.
         InvalidInput: it was stopped for the family's sake or has expired; that cannot be undone by sending.
     """
     delivery = delivery_by_id(session, delivery_id)
@@ -117,6 +117,8 @@ def resend(session: Session, delivery_id: uuid.UUID, now: dt.datetime) -> Delive
     _refuse_to_resend(delivery, now)
     if delivery.endpoint_id is not None and recovery.link_has_ended(session, delivery_id):
         raise InvalidInput(f"delivery {delivery_id} belongs to a link that has ended; it cannot be sent again")
+    if delivery.state == "cancelled" and (again := recovery.told_again(session, delivery_id)) is not None:
+        raise Conflict(f"delivery {delivery_id} was told again as delivery {again}; send that one")
     delivery.state, delivery.next_attempt_at = "scheduled", now
     delivery.retries, delivery.resent_at = 0, now
     delivery.stop_reason = delivery.last_error = delivery.finished_at = delivery.first_attempted_at = None
@@ -126,9 +128,11 @@ def resend(session: Session, delivery_id: uuid.UUID, now: dt.datetime) -> Delive
 
 
 def undeliverable_notices(session: Session, household_id: uuid.UUID) -> set[uuid.UUID]:
-    """Return the notices of a household that its address refused for good and that no other message carries.
+    """Return the notices of a household that did not arrive and that no other message carries.
 
-    Whoever tells them again reaches the next channel: the address was set aside when it refused.
+    Whoever tells them again reaches the next channel: an address that refused was set aside, and release passes a
+    LINE contact over whose push was given up. There the fate of the last request may be unknown: the same notice by
+    another channel is a nuisance at worst, and a deadline of which nobody was told is lost.
 
     Args:
         session: of the worker, or in the household's context.
@@ -137,8 +141,8 @@ def undeliverable_notices(session: Session, household_id: uuid.UUID) -> set[uuid
     rows = session.execute(
         text(
             "SELECT unnest(d.notice_ids) FROM deliveries d WHERE household_id = :household_id AND lane = :lane"
-            " AND state = 'failed' AND EXISTS (SELECT FROM delivery_attempts a WHERE a.delivery_id = d.id"
-            " AND a.outcome = :undeliverable AND a.error <> ALL(:not_the_address))"
+            " AND state = 'failed' AND (channel = 'line' OR EXISTS (SELECT FROM delivery_attempts a"
+            " WHERE a.delivery_id = d.id AND a.outcome = :undeliverable AND a.error <> ALL(:not_the_address)))"
             " EXCEPT SELECT unnest(notice_ids) FROM deliveries WHERE household_id = :household_id AND lane = :lane"
             " AND state NOT IN ('failed', 'cancelled')"
         ),

@@ -54,7 +54,7 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
     if allowed_at > now:
         return _postponed(result, ready, allowed_at)
     told = [notice for notice in ready if notice.overview_id is None]
-    pushed = [notice for notice in told if _is_pushed(situation, notice)]
+    pushed = [notice for notice in told if _is_pushed(situation, notice) and _has_a_way(situation, notice, now)]
     contact = _contact(situation, pushed, now) if pushed else None
     if contact is not None:
         again_at = _not_before(situation, pushed, now)
@@ -135,6 +135,12 @@ def _is_pushed(situation: Situation, notice: Notice) -> bool:
     return not situation.was_pushed(notice.id) and not information.keeps_quiet(situation, notice)
 
 
+def _has_a_way(situation: Situation, notice: Notice, now: dt.datetime) -> bool:
+    """Whether a contact is left by which a push about this notice was not given up; the inbox has it in any case."""
+    agreed = _agreed(situation, now)
+    return not agreed or any((contact.id, notice.id) not in situation.lost for contact in agreed)
+
+
 def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[Notice]:
     """Leave out of an overview what does not hold any more, and the whole overview where nothing is left."""
     kept = []
@@ -152,7 +158,10 @@ def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[No
 
 def _contact(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> ContactPoint | None:
     """Return where the push goes: the first working contact whose channel was agreed to, and has room this month."""
-    agreed = _agreed(situation, now)
+    told = list(told)
+    ids = {notice.id for notice in told}
+    lost = {contact_id for contact_id, notice_id in situation.lost if notice_id in ids}
+    agreed = [contact for contact in _agreed(situation, now) if contact.id not in lost]
     urgent = is_urgent(told, japan_date(now))
     with_room = (contact for contact in agreed if situation.has_room(contact.kind, urgent=urgent))
     return next(with_room, agreed[0] if agreed else None)

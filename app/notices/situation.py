@@ -49,6 +49,8 @@ class Situation:
     pushes: list[PushLog] = field(default_factory=list)
     pushed: set[uuid.UUID] = field(default_factory=set)
     """Notices of which a personal message went out or is on its way."""
+    lost: set[tuple[uuid.UUID, uuid.UUID]] = field(default_factory=set)
+    """(contact, notice) of LINE pushes that were given up: perhaps one arrived, so no second one goes there."""
     events: dict[tuple[uuid.UUID, uuid.UUID], list[str]] = field(default_factory=dict)
     """Types of the events that went out or are on their way, oldest first, by (notice, endpoint)."""
     waiting: set[uuid.UUID] = field(default_factory=set)
@@ -187,17 +189,22 @@ class _Sent:
     dedupe_key: str
     notice_ids: Sequence[uuid.UUID]
     endpoint_id: uuid.UUID | None
+    contact_point_id: uuid.UUID | None
     event_type: str
     state: str
 
 
 def _know_messages(situation: Situation, messages: Sequence[_Sent]) -> None:
-    live_keys = {message.dedupe_key for message in messages}
+    live_keys = {message.dedupe_key for message in messages if message.state != "failed" or message.endpoint_id}
     # One that was called back and told again has two rows of one key, and was one message.
     counted = {row.dedupe_key: row for row in situation.pushes if row.dedupe_key in live_keys}
     situation.pushes = list(counted.values())
     situation.pushed, situation.events, situation.waiting = set(), {}, set()
+    situation.lost = set()
     for message in messages:
+        if message.state == "failed" and message.endpoint_id is None:
+            situation.lost.update((message.contact_point_id, notice_id) for notice_id in message.notice_ids)
+            continue
         if message.state in CAN_BE_CALLED_BACK:
             situation.waiting.update(message.notice_ids)
         if message.endpoint_id is None:
@@ -210,14 +217,16 @@ def _know_messages(situation: Situation, messages: Sequence[_Sent]) -> None:
 def _messages(session: Session, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[_Sent]]:
     """Return, by household, what went out or is on its way, oldest first; never the sealed contents."""
     columns = (Delivery.household_id, Delivery.dedupe_key, Delivery.notice_ids, Delivery.endpoint_id)
+    columns += (Delivery.contact_point_id,)
     statement = (
         select_columns(*columns, Delivery.event_type, Delivery.state)  # type: ignore[call-overload]  # columns, not rows
         .where(
             col(Delivery.household_id).in_(ids),
             col(Delivery.lane) != Lane.TRANSACTIONAL,
             col(Delivery.state) != "cancelled",
-            # A push that its address refused for good reached nobody; the next channel may carry it.
-            or_(col(Delivery.lane) != Lane.NOTICE, col(Delivery.state) != "failed"),
+            # A push that its address refused for good reached nobody; the next channel may carry it. Of one that was
+            # given up on LINE, nobody knows.
+            or_(col(Delivery.lane) != Lane.NOTICE, col(Delivery.state) != "failed", Delivery.channel == "line"),
         )
         .order_by(col(Delivery.id))
     )

@@ -144,6 +144,8 @@ def _json(content: object) -> bytes:
 class LineChannel:
     """Sends LINE-style pushes.
 
+    A delivery whose key is forgotten and whose fate is unknown ends `undeliverable`: the next channel tells the family.
+
     Args:
         base_url: where the Messaging API is, such as `https://api.line.me`.
         channel_token: the channel access token.

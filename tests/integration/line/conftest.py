@@ -113,6 +113,7 @@ def line(todoke_environment, outside, monkeypatch) -> Iterator[Line]:
         "TODOKE_EMAIL__HOST": outside.mail_sink.smtp_host,
         "TODOKE_EMAIL__PORT": str(outside.mail_sink.smtp_port),
         "TODOKE_REDIS__URL": "",
+        "TODOKE_PUBLIC_URL": "https://todoke.example",
     }
     for name, value in wanted.items():
         monkeypatch.setenv(name, value)

@@ -132,7 +132,7 @@ def test_a_button_works_for_its_own_user_for_its_time_and_unchanged(line):
     assert line.presses(strangers) == "old_button"
     assert line.presses(postback_data("applied", contact.id, new_id(), clock.now())) == "old_button"
     for changed in (
-        data[:-1] + ("A" if data[-1] != "A" else "B"),
+        data[:-3] + ("A" if data[-3] != "A" else "B") + data[-2:],
         data[3:],
         "",
         "t1.",
@@ -246,7 +246,6 @@ def test_a_quota_of_ten_and_thirty_families_ends_with_everybody_told(line, publi
     read_quota()
     release_due()
     line.dispatch()
-    assert not [(r.channel, r.last_error) for r in pushed(told_by) if r.state == "failed"]
     ends = Counter((row.channel, row.state) for row in pushed(told_by))
     assert ends == {("line", "accepted"): 9, ("line", "cancelled"): 21, ("email", "accepted"): 21}
     assert len({row.household_id for row in pushed(told_by) if row.state == "accepted"}) == 30

@@ -2,16 +2,25 @@
 
 import uuid
 
-from app.delivery.channel_health import LINE, health_of
+import pytest
+from sqlalchemy import text
+from sqlmodel import select
+
+from app.delivery.channel_health import LINE, health_of, troubles
 from app.delivery.claim import Request, claim
 from app.delivery.outbox import Gate, Lane, LineMessage, enqueue_all
 from app.delivery.tables import Delivery
-from app.households.tables import Household
+from app.households.tables import ContactPoint, Household
+from app.matching.sweep import drain
+from app.notices.announce import announce, release_due
 from app.platform import clock
-from app.platform.database import owner_session, worker_session
+from app.platform.database import NO_CONTEXT, app_session, owner_session, worker_session
 from app.platform.identifiers import new_id
 from app.platform.settings import settings
+from tests.fixtures.factories import a_child, a_household, enrolled
 from tests.integration.line.conftest import USER, deliveries
+
+NEWBORN = a_household(children=[a_child("2026-11-21")], facts={"single_parent": False, "public_assistance": False})
 
 
 def queued(count: int = 1, **more: object) -> list[uuid.UUID]:
@@ -20,9 +29,9 @@ def queued(count: int = 1, **more: object) -> list[uuid.UUID]:
         session.add(Household(id=gate.household_id, municipality_code="131121"))
         session.commit()
     common = {"event_type": "notice.push", "lane": Lane.NOTICE, "gate": gate, "address": USER, **more}
-    text = ({"type": "text", "text": "新しいお知らせがあります"},)
+    said = ({"type": "text", "text": "新しいお知らせがあります"},)
     with worker_session() as session:
-        rows = [LineMessage(dedupe_key=str(new_id()), event_id=new_id().hex, due_at=clock.now(), messages=text, **common) for _ in range(count)]  # type: ignore[arg-type]  # fmt: skip
+        rows = [LineMessage(dedupe_key=str(new_id()), event_id=new_id().hex, due_at=clock.now(), messages=said, **common) for _ in range(count)]  # type: ignore[arg-type]  # fmt: skip
         ids = enqueue_all(session, rows)
         session.commit()
     return ids
@@ -93,3 +102,71 @@ def test_a_request_whose_fate_is_unknown_keeps_its_key_and_its_day(line):
     assert [row.state for row in deliveries()] == ["accepted"]
     assert len(line.server.pushes) == 1
     assert len(set(line.server.retry_keys_seen)) == 1
+
+
+def after_the_keys_day(delivery_ids: list[uuid.UUID]) -> None:
+    """Let a delivery's first request be a day old, and the next one be due."""
+    with owner_session() as session:
+        session.execute(
+            text(
+                "UPDATE deliveries SET first_attempted_at = first_attempted_at - interval '25 hours',"
+                " next_attempt_at = :now WHERE id = ANY(:ids)"
+            ),
+            {"ids": delivery_ids, "now": clock.now()},
+        )
+        session.execute(text("UPDATE channel_health SET paused_until = now()"))
+        session.commit()
+
+
+def test_what_line_certainly_refused_is_sent_however_long_it_waited(line):
+    ids = queued(1)
+    line.server.behave("rate_limited", times=1)
+    line.dispatch()
+    after_the_keys_day(ids)
+    line.dispatch()
+    assert [row.state for row in deliveries()] == ["accepted"]
+
+
+@pytest.mark.parametrize("also_mail", [True, False])
+def test_what_may_have_arrived_is_told_by_the_next_channel_and_never_twice_on_line(line, published_registry, also_mail):
+    mail = (("email", "family@home.example"),) if also_mail else ()
+    household_id = enrolled(NEWBORN, contacts=(("line", USER), *mail))
+    drain()
+    announce()
+    release_due()
+    (push,) = deliveries(household_id=household_id, lane="notice")
+    line.server.behave("accept_then_500", times=1)
+    line.dispatch()
+    after_the_keys_day([push.id])
+    line.dispatch()
+    for _ in range(2):
+        announce()
+        release_due()
+    line.dispatch()
+    told = [(row.channel, row.state, row.last_error) for row in deliveries(household_id=household_id, lane="notice")]
+    by_mail = [("email", "accepted", None)] if also_mail else []
+    assert told == [("line", "failed", "retry_key_expired"), *by_mail]
+    assert len(line.server.pushes) == 1
+    with owner_session() as session:
+        contact = session.exec(select(ContactPoint).where(ContactPoint.kind == "line")).one()
+        assert contact.suspended_at is None  # it says nothing against the address
+
+
+def test_a_channel_that_takes_nothing_for_a_quarter_of_an_hour_is_a_cause_to_look(line):
+    queued(1)
+    line.server.behave("unauthorized", times=1)
+    line.dispatch()
+    with app_session(NO_CONTEXT) as session:
+        assert troubles(session, clock.real_now()) == []
+    with owner_session() as session:
+        session.execute(text("UPDATE channel_health SET refused_since = refused_since - interval '16 minutes'"))
+        session.commit()
+    with app_session(NO_CONTEXT) as session:
+        (cause,) = troubles(session, clock.real_now())
+        assert cause.startswith("line: takes nothing since ") and cause.endswith(", token_refused")
+    with owner_session() as session:
+        session.execute(text("UPDATE channel_health SET paused_until = now()"))
+        session.commit()
+    line.dispatch()
+    with app_session(NO_CONTEXT) as session:
+        assert troubles(session, clock.real_now()) == []
