@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
+from app.matching.sweep import drain
 from app.platform import clock, schema
 from app.platform.database import dispose_engines, owner_session
 from app.platform.embedded import EmbeddedServers
@@ -65,7 +66,7 @@ def servers() -> Iterator[EmbeddedServers | StockServers]:
 
 @pytest.fixture(scope="session")
 def template_published(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with the real registry published an hour before the tests begin, to copy."""
+    """A database with the real registry published an hour before the tests begin, and swept: nobody lived there yet."""
     name = "template_published"
     copy_database(servers, name, "template_todoke")
     with environment_of(servers, name, tmp_path_factory.mktemp("clock")):
@@ -73,6 +74,7 @@ def template_published(servers: EmbeddedServers, tmp_path_factory: pytest.TempPa
         with owner_session() as session:
             publish(session, registry(), clock.now())
             session.commit()
+        drain()
     return name
 
 
