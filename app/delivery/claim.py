@@ -21,10 +21,11 @@ from sqlmodel import Session, col, select
 from app.delivery import channel_health, pace, recovery, retry
 from app.delivery.fairness import Share, allot
 from app.delivery.halting import hold
-from app.delivery.outbox import Lane, address_of, content_of
+from app.delivery.outbox import ENDED_UNTOLD, KEY_GIVEN_AWAY, Lane, address_of, content_of
 from app.delivery.queues import LAPSED, LIVE, queue_states, room_now
 from app.partners.endpoint_keys import live_keys
 from app.partners.tables import PartnerEndpoint
+from app.platform.change_queue import NOTICES
 from app.platform.clock import real_now
 from app.platform.database import Context, app_session
 from app.platform.errors import Misconfigured
@@ -210,8 +211,9 @@ def _cancel_for_disabled(session: Session, queues: Sequence[str]) -> None:
         return
     session.execute(
         text(
-            "UPDATE deliveries SET state = 'cancelled', last_error = 'endpoint_disabled', finished_at = now(),"  # noqa: S608
-            " lease_until = NULL, claim_token = NULL WHERE id IN (SELECT id FROM deliveries WHERE queue = ANY(:queues)"
+            "UPDATE deliveries SET state = 'cancelled', last_error = coalesce(stop_reason, 'endpoint_disabled'),"  # noqa: S608
+            f" finished_at = now(), halt_id = NULL, lease_until = NULL, claim_token = NULL, {KEY_GIVEN_AWAY}"
+            " WHERE id IN (SELECT id FROM deliveries WHERE queue = ANY(:queues)"
             f" AND {LIVE} AND (state <> 'sending' OR {LAPSED}) LIMIT :most FOR UPDATE SKIP LOCKED)"
         ),
         {"queues": list(queues), "most": _CANCELLED_AT_ONCE},
@@ -227,8 +229,7 @@ _COLUMNS: Final = (
 
 #: Households that somebody is changing right now are passed over here, so that they hold up nobody behind them.
 _OPEN_GATE: Final = (
-    "(d.household_id IS NULL OR EXISTS"
-    " (SELECT FROM households h WHERE h.id = d.household_id FOR SHARE SKIP LOCKED))"
+    "(d.household_id IS NULL OR EXISTS (SELECT FROM households h WHERE h.id = d.household_id FOR SHARE SKIP LOCKED))"
 )
 
 
@@ -282,13 +283,24 @@ def _lock_gates(session: Session, candidates: Sequence[_Row]) -> dict[uuid.UUID,
 
 
 def _refuse(session: Session, refusal: Refusal, ids: Sequence[uuid.UUID]) -> None:
-    session.execute(
-        text(
-            "UPDATE deliveries SET state = :state, last_error = :reason, finished_at = now(), lease_until = NULL,"
-            " claim_token = NULL WHERE id = ANY(:ids)"
-        ),
-        {"state": refusal.state, "reason": refusal.reason, "ids": list(ids)},
-    )
+    """End rows that may not go; what a family or an app did not hear by that is looked at again, under today's gate."""
+    session.execute(_REFUSE, {"state": refusal.state, "reason": refusal.reason, "ids": list(ids), "reader": NOTICES})
+
+
+_REFUSE: Final = text(f"""
+WITH ended AS (
+    UPDATE deliveries d SET state = r.state, last_error = r.reason, finished_at = now(), halt_id = NULL,
+        lease_until = NULL, claim_token = NULL,
+        stop_reason = CASE WHEN r.state = 'cancelled' THEN r.reason ELSE d.stop_reason END,
+        dedupe_key = CASE WHEN d.lane <> 'transactional' AND (r.state = 'cancelled'
+            OR (r.state = 'failed' AND d.lane = 'notice')) THEN d.dedupe_key || ':' || d.id ELSE d.dedupe_key END
+    FROM (SELECT CAST(:state AS text) AS state, CAST(:reason AS text) AS reason) AS r WHERE d.id = ANY(:ids)
+    RETURNING d.state, d.lane, d.stop_reason, d.household_id, d.municipality_code
+)
+INSERT INTO changes (household_id, municipality_code, reader, reason)
+SELECT DISTINCT household_id, municipality_code, :reader, 'called back' FROM ended
+WHERE {ENDED_UNTOLD} AND stop_reason IS NOT NULL AND household_id IS NOT NULL
+""")  # noqa: S608
 
 
 def _take(session: Session, rows: Sequence[_Row], request: Request, claimed_at: float) -> list[Claimed]:

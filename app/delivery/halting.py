@@ -6,6 +6,7 @@ stands before rows that may go.
 
 import datetime as dt
 import uuid
+from collections import defaultdict
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -24,13 +25,15 @@ _HOLD = text(
     " state = CASE state WHEN 'sending' THEN 'retrying' ELSE state END WHERE id = ANY(:ids)"
 )
 
-#: What rows a halt of each kind is about.
+#: What rows halts of each kind are about. A programme's holds back what is not due yet, too, because that is composed
+#: anew without it; the rest may become due while the halt lasts, or may not.
 _ABOUT: Final = {
-    HaltKind.PROGRAMME: "programme_keys && ARRAY[:name]",
-    HaltKind.CHANNEL: "channel = :name",
-    HaltKind.PARTNER: "partner_id = CAST(:name AS uuid)",
-    HaltKind.MUNICIPALITY: "municipality_code = :name",
+    HaltKind.PROGRAMME: "programme_keys && :programme",
+    HaltKind.CHANNEL: "(next_attempt_at <= :now AND channel = ANY(:channel))",
+    HaltKind.PARTNER: "(next_attempt_at <= :now AND partner_id = ANY(CAST(:partner AS uuid[])))",
+    HaltKind.MUNICIPALITY: "(next_attempt_at <= :now AND municipality_code = ANY(:municipality))",
 }
+_HALTED_BY: Final = ("channel", "partner_id", "municipality_code", "programme_keys")
 
 
 def hold(session: Session, halt_id: uuid.UUID, delivery_ids: Collection[uuid.UUID]) -> None:
@@ -39,27 +42,37 @@ def hold(session: Session, halt_id: uuid.UUID, delivery_ids: Collection[uuid.UUI
 
 
 def hold_back(session: Session, now: dt.datetime) -> int:
-    """Hold back some of what is due and halted; return how many rows. The caller commits, and calls again until 0."""
-    held = 0
-    for (kind, name), halt_id in halts_in_force(session).ids.items():
-        rows = session.execute(
-            text(
-                "SELECT id FROM deliveries WHERE state IN ('scheduled', 'retrying') AND next_attempt_at <= :now"  # noqa: S608
-                f" AND {_ABOUT[HaltKind(kind)]} LIMIT :most FOR UPDATE SKIP LOCKED"
-            ),
-            {"now": now, "name": name, "most": _AT_ONCE},
-        )
-        ids = list(rows.scalars())
-        if ids:
-            hold(session, halt_id, ids)
-        held += len(ids)
-    return held
+    """Hold back some of what is halted; return how many rows. The caller commits, and calls again until 0."""
+    halts = halts_in_force(session)
+    names = {kind: halts.names(kind) for kind in HaltKind if halts.names(kind)}
+    if not names:
+        return 0
+    until = NOT_NOW - dt.timedelta(days=1) if HaltKind.PROGRAMME in names else now
+    rows = session.execute(
+        text(
+            f"SELECT id, {', '.join(_HALTED_BY)} FROM deliveries WHERE state IN ('scheduled', 'retrying')"  # noqa: S608
+            f" AND next_attempt_at <= :until AND ({' OR '.join(_ABOUT[kind] for kind in names)})"
+            " LIMIT :most FOR UPDATE SKIP LOCKED"
+        ),
+        {"now": now, "until": until, "most": _AT_ONCE, **{kind.value: found for kind, found in names.items()}},
+    ).mappings()
+    held: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
+    for row in rows:
+        halt_id = halts.halting(**{name: row[name] for name in _HALTED_BY})
+        if halt_id is not None:
+            held[halt_id].append(row["id"])
+    for halt_id, ids in held.items():
+        hold(session, halt_id, ids)
+    return sum(map(len, held.values()))
 
 
-def let_go(session: Session, halt_id: uuid.UUID, now: dt.datetime) -> int:
-    """Make due again what waited for a halt that has ended; what another halt holds is found again by the claim."""
+def let_go(session: Session, now: dt.datetime) -> int:
+    """Make due again what waits for halts that have ended; what another halt holds is found again by the claim."""
     rows: Any = session.execute(
-        text("UPDATE deliveries SET halt_id = NULL, next_attempt_at = :now WHERE halt_id = :halt_id RETURNING id"),
-        {"halt_id": halt_id, "now": now},
+        text(
+            "UPDATE deliveries d SET halt_id = NULL, next_attempt_at = :now FROM halts h"
+            " WHERE d.halt_id IS NOT NULL AND h.id = d.halt_id AND h.resumed_at IS NOT NULL RETURNING d.id"
+        ),
+        {"now": now},
     )
     return len(rows.all())

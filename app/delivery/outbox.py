@@ -6,8 +6,9 @@ A message that carries the dedupe key of an earlier one is the earlier one: noth
 
 import datetime as dt
 import json
+import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -21,13 +22,19 @@ from app.platform.errors import InvalidInput
 from app.platform.identifiers import new_id
 from app.platform.sealing import seal, unseal
 
+_logger = logging.getLogger(__name__)
 _TABLE: Final = "deliveries"
 TEST_QUEUE: Final = "webhook-test:"
 """Beginning of the queue of a test that enables an endpoint again: the one queue that outlives its end."""
 _ROWS_AT_ONCE: Final = 500
 _LONGEST_BODY: Final = 20_000
-#: For the `SET` of whoever calls a message back.
+#: For the `SET` of whoever ends a message that may be told again: as another message, under the same key.
 KEY_GIVEN_AWAY: Final = "dedupe_key = dedupe_key || ':' || id"
+#: Messages that tell of a notice, and are told again by planning. Other events begin or end something: whoever called
+#: those back would leave a notice on a screen for ever.
+TELLS: Final = "(lane = 'notice' OR event_type IN ('notice.created', 'notice.updated'))"
+#: States in which a message has ended and its family or app heard nothing of it.
+ENDED_UNTOLD: Final = "(lane <> 'transactional' AND (state = 'cancelled' OR (state = 'failed' AND lane = 'notice')))"
 
 
 class Lane(StrEnum):
@@ -169,9 +176,20 @@ def enqueue_all(session: Session, messages: Iterable[WebhookMessage | EmailMessa
         insert(Delivery).on_conflict_do_nothing(index_elements=[col(Delivery.dedupe_key)]).returning(col(Delivery.id))
     )
     written: list[uuid.UUID] = []
-    for rows in _in_batches([_row(message) for message in messages]):
+    all_rows = [_row(message) for message in messages]
+    for rows in _in_batches(all_rows):
         written.extend(session.execute(statement, rows).scalars())
+    if len(written) < len(all_rows):
+        _logger.info("outbox: %d of %d messages were there already", len(all_rows) - len(written), len(all_rows))
     return written
+
+
+@dataclass(frozen=True, slots=True)
+class CalledBack:
+    """What was queued and goes no more: how many messages, and the notices that they told."""
+
+    messages: int
+    notice_ids: frozenset[uuid.UUID]
 
 
 def cancel_queued(
@@ -181,46 +199,73 @@ def cancel_queued(
     household_id: uuid.UUID | None = None,
     partner_id: uuid.UUID | None = None,
     contact_point_id: uuid.UUID | None = None,
-    notice_ids: Sequence[uuid.UUID] = (),
-    lanes: Sequence[Lane] = (Lane.NOTICE, Lane.EVENT),
-) -> int:
-    """Cancel what has not gone out yet, in the caller's transaction; return how many rows were queued.
+    telling_only: bool = False,
+) -> CalledBack:
+    """Cancel notices and events that have not gone out yet, in the caller's transaction; return what was queued.
 
-    A row whose request is under way cannot be called back; it is marked so that it is not tried again. What was called
-    back gives its key away: the same may be told again, as another message. Call this after
-    the household's gate row has been changed, never before, so that locks are taken in the order of the claim.
+    A row whose request is under way cannot be called back; it is marked so that it is not tried again, and if it does
+    not arrive, its household is looked at again (`take_called_back`). What was called back gives its key away: the same
+    may be told again, as another message. Call this after the household's gate row has been changed, never before, so
+    that locks are taken in the order of the claim.
 
     Args:
         session: of the caller.
         reason: a stable word that the delivery log shows, such as `consent_withdrawn` or `link_revoked`.
         household_id: of this household …
         partner_id: … and to this partner …
-        contact_point_id: … and to this address …
-        notice_ids: … and about one of these notices; at least one of the four.
-        lanes: which kinds of messages.
+        contact_point_id: … and to this address; at least one of the three.
+        telling_only: leave events that begin or end something: nobody would tell them again.
 
     Raises:
-        InvalidInput: none of the four is named.
+        InvalidInput: none of the three is named.
     """
     given = {"household_id": household_id, "partner_id": partner_id, "contact_point_id": contact_point_id}
     named: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-    conditions = [f"{name} = :{name}" for name in named]
-    if notice_ids:
-        named["notice_ids"] = list(notice_ids)
-        conditions.append("notice_ids && :notice_ids")
     if not named:
-        raise InvalidInput("cancelling: found no household, partner, address or notice; expected at least one")
-    where = " AND ".join([*conditions, "lane = ANY(:lanes)"])
-    values = named | {"lanes": [lane.value for lane in lanes], "reason": reason}
+        raise InvalidInput("cancelling: found no household, partner or address; expected at least one")
+    where = " AND ".join([*(f"{name} = :{name}" for name in named), "lane <> :transactional"])
+    if telling_only:
+        where += f" AND {TELLS}"
+    values = named | {"transactional": Lane.TRANSACTIONAL, "reason": reason}
     session.execute(text(f"UPDATE deliveries SET stop_reason = :reason WHERE {where} AND state = 'sending'"), values)  # noqa: S608
-    cancelled = session.execute(
+    return cancel_where(session, reason, where, values)
+
+
+def cancel_where(session: Session, reason: str, where: str, values: Mapping[str, object]) -> CalledBack:
+    """Cancel what is queued and meets a condition (SQL, with its values); return what it told."""
+    rows = session.execute(
         text(
             "UPDATE deliveries SET state = 'cancelled', last_error = :reason, finished_at = now(), halt_id = NULL,"  # noqa: S608
-            f" {KEY_GIVEN_AWAY} WHERE {where} AND state IN ('scheduled', 'retrying') RETURNING id"
+            f" {KEY_GIVEN_AWAY} WHERE {where} AND state IN ('scheduled', 'retrying') RETURNING notice_ids"
         ),
-        values,
+        {**values, "reason": reason},
+    ).scalars()
+    told = rows.all()
+    return CalledBack(len(told), frozenset(notice_id for together in told for notice_id in together))
+
+
+def take_called_back(session: Session, household_id: uuid.UUID) -> set[uuid.UUID]:
+    """Return the notices of messages that were called back while under way and did not arrive; each message once."""
+    rows = session.execute(
+        text(
+            "UPDATE deliveries SET stop_reason = NULL WHERE household_id = :household_id AND stop_reason IS NOT NULL"  # noqa: S608
+            f" AND {ENDED_UNTOLD} RETURNING notice_ids"
+        ),
+        {"household_id": household_id},
+    ).scalars()
+    return {notice_id for together in rows for notice_id in together}
+
+
+def renew_consent(session: Session, household_id: uuid.UUID) -> None:
+    """Let what is still queued for a household go on under its consent of now, because it was not withdrawn."""
+    session.execute(
+        text(
+            "UPDATE deliveries d SET consent_epoch = h.consent_epoch FROM households h WHERE h.id = :household_id"
+            " AND d.household_id = h.id AND d.state IN ('scheduled', 'retrying', 'sending')"
+            " AND d.consent_epoch IS NOT NULL AND d.stop_reason IS NULL"
+        ),
+        {"household_id": household_id},
     )
-    return len(cancelled.all())
 
 
 def content_of(delivery_id: uuid.UUID, message_sealed: bytes) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from app.delivery import breaker, channel_health, endpoint_ends, endpoint_tests, pace, retry
+from app.delivery.channel_health import LINE
 from app.delivery.channels.contract import AttemptResult, Outcome
-from app.delivery.claim import Claimed
-from app.delivery.outbox import TEST_QUEUE, Lane
+from app.delivery.claim import KEY_MISSING, Claimed
+from app.delivery.outbox import ENDED_UNTOLD, TEST_QUEUE, Lane
 from app.delivery.tables import Delivery
 from app.partners.endpoints import FAILING, GONE
 from app.partners.tables import PartnerEndpoint
@@ -34,6 +35,7 @@ _logger = logging.getLogger(__name__)
 #: What says nothing against the address of the person.
 NOT_THE_ADDRESS: Final = frozenset({"monthly_limit", "retry_key_expired"})
 _HEALTH: Final = tuple(asdict(breaker.Health()))
+_NEVER_REACHED: Final = frozenset({"connect", KEY_MISSING})
 _FAILURES: Final = (Outcome.RETRY, Outcome.TARGET_BLOCKED, Outcome.ENDPOINT_GONE)
 
 
@@ -59,7 +61,8 @@ class Ending:
 class Recorded:
     """How many results were applied, by the state they led to, and how many came too late.
 
-    `turned_away_in` are the municipalities of families whose address refused a notice: another channel may take it.
+    `turned_away_in` are the municipalities of families to be looked at again: an address refused a notice and another
+    channel may take it, or what was called back while under way did not arrive.
     """
 
     states: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -106,7 +109,8 @@ def record(session: Session, finished: Sequence[Finished], now: dt.datetime) -> 
     if not finished:
         return recorded
     endings = [ending(one, now, random.random()) for one in finished]  # noqa: S311 - spreads load, guards nothing
-    states = _write(session, finished, endings)
+    written = _write(session, finished, endings)
+    states = {delivery_id: row.state for delivery_id, row in written.items()}
     applied = [one for one in finished if one.claimed.id in states]
     for one in finished:
         if one.claimed.id in states:
@@ -117,12 +121,16 @@ def record(session: Session, finished: Sequence[Finished], now: dt.datetime) -> 
     _judge_endpoints(session, applied)
     _judge_channels(session, applied)
     for one in applied:
+        if written[one.claimed.id].untold:
+            recorded.turned_away_in.add(one.claimed.municipality_code)
         if one.claimed.queue.startswith(TEST_QUEUE):
             endpoint_tests.end_test(session, one.claimed.endpoint_id, one.claimed.id, states[one.claimed.id])
         if one.result.outcome is Outcome.UNDELIVERABLE and one.result.error not in NOT_THE_ADDRESS:
             _set_address_aside(session, one, now)
-            if _wants_another_channel(session, one.claimed.id):
-                recorded.turned_away_in.add(one.claimed.municipality_code)
+        elif one.claimed.channel != LINE or states[one.claimed.id] != "failed":
+            continue
+        if _wants_another_channel(session, one.claimed.id):
+            recorded.turned_away_in.add(one.claimed.municipality_code)
     return recorded
 
 
@@ -143,7 +151,7 @@ def give_back(session: Session, claimed: Iterable[Claimed]) -> None:
     )
 
 
-_WRITE = text("""
+_WRITE = text(f"""
 WITH results AS (
     SELECT * FROM json_to_recordset(CAST(:results AS json)) AS r (id uuid, token uuid, state text, retries int,
         next_attempt_at timestamptz, error text, attempt_id uuid, started_at timestamptz, milliseconds int,
@@ -154,9 +162,17 @@ WITH results AS (
         last_error = CASE WHEN r.state = 'retrying' THEN coalesce(d.stop_reason, r.error) ELSE r.error END,
         finished_at = CASE WHEN r.state <> 'retrying' OR d.stop_reason IS NOT NULL THEN clock_timestamp() END,
         next_attempt_at = coalesce(r.next_attempt_at, d.next_attempt_at),
-        retries = r.retries, lease_until = NULL, claim_token = NULL
+        retries = r.retries, lease_until = NULL, claim_token = NULL,
+        dedupe_key = CASE WHEN d.lane <> 'transactional' AND ((r.state = 'retrying' AND d.stop_reason IS NOT NULL)
+            OR (d.lane = 'notice' AND r.state = 'failed')) THEN d.dedupe_key || ':' || d.id ELSE d.dedupe_key END
     FROM results r WHERE d.id = r.id AND d.claim_token = r.token
-    RETURNING d.id, d.state, d.requests, d.household_id, d.municipality_code, d.partner_id
+    RETURNING d.id, d.state, d.requests, d.household_id, d.municipality_code, d.partner_id, d.lane, d.stop_reason
+), untold AS (
+    SELECT id, household_id, municipality_code FROM applied
+    WHERE {ENDED_UNTOLD} AND stop_reason IS NOT NULL AND household_id IS NOT NULL
+), looks AS (
+    INSERT INTO changes (household_id, municipality_code, reader, reason)
+    SELECT DISTINCT household_id, municipality_code, :reader, 'called back' FROM untold
 ), attempts AS (
     INSERT INTO delivery_attempts (id, delivery_id, household_id, municipality_code, partner_id, number, started_at,
         milliseconds, outcome, status_code, error, response_excerpt)
@@ -164,15 +180,28 @@ WITH results AS (
         r.milliseconds, r.outcome, r.status_code, r.error, r.excerpt
     FROM applied a JOIN results r ON r.id = a.id
 )
-SELECT id, state FROM applied
-""")
+SELECT id, state, EXISTS (SELECT FROM untold u WHERE u.id = a.id) AS untold FROM applied a
+""")  # noqa: S608
+#: Of families that will be looked at again; before any message, in the order of whoever changes a household.
+_LOCK_GATES = text(
+    "SELECT FROM households WHERE id IN (SELECT household_id FROM deliveries WHERE id = ANY(:failed)"
+    " AND (stop_reason IS NOT NULL OR id = ANY(:undeliverable))) ORDER BY id FOR KEY SHARE"
+)
 
 
-def _write(session: Session, finished: Sequence[Finished], endings: Sequence[Ending]) -> dict[uuid.UUID, str]:
-    """Apply endings where the token matches; return the state of each row that was applied."""
+def _write(session: Session, finished: Sequence[Finished], endings: Sequence[Ending]) -> dict[uuid.UUID, Any]:
+    """Apply endings where the token matches; return the new state of each row that was applied, and who is `untold`."""
     results = [_result(one, end) for one, end in zip(finished, endings, strict=True)]
-    rows = session.execute(_WRITE, {"results": orjson.dumps(results).decode()})
-    return {row.id: row.state for row in rows}
+    failed = [one["id"] for one in results if one["state"] in ("retrying", "failed")]
+    if failed:
+        refused = [
+            one.claimed.id
+            for one in finished
+            if one.result.outcome is Outcome.UNDELIVERABLE or one.claimed.channel == LINE
+        ]
+        session.execute(_LOCK_GATES, {"failed": failed, "undeliverable": refused})
+    rows = session.execute(_WRITE, {"results": orjson.dumps(results).decode(), "reader": NOTICES})
+    return {row.id: row for row in rows}
 
 
 def _result(one: Finished, end: Ending) -> dict[str, Any]:
@@ -208,15 +237,20 @@ def _judge_endpoints(session: Session, applied: Iterable[Finished]) -> None:
     session.execute(_UPDATE_HEALTHS, {"healths": orjson.dumps(judged).decode()})
 
 
+def _took_nothing(result: AttemptResult) -> bool:
+    """Whether LINE certainly kept no message: it refused, or no connection was made."""
+    return result.outcome in (Outcome.CHANNEL_CLOSED, Outcome.THROTTLED) or result.error in _NEVER_REACHED
+
+
 def _judge_channels(session: Session, applied: Sequence[Finished]) -> None:
     by_channel: dict[str, list[AttemptResult]] = defaultdict(list)
     for one in applied:
         by_channel[one.claimed.channel].append(one.result)
-    # What a closed channel never took for sent counts as never tried, so that waiting outlives no retry key.
+    # What was certainly not taken counts as never tried, so that waiting outlives no retry key.
     untried = [
         one.claimed.id
         for one in applied
-        if one.result.outcome is Outcome.CHANNEL_CLOSED and not one.claimed.tried_before
+        if one.claimed.channel == LINE and _took_nothing(one.result) and not one.claimed.tried_before
     ]
     if untried:
         session.execute(text("UPDATE deliveries SET first_attempted_at = NULL WHERE id = ANY(:ids)"), {"ids": untried})

@@ -140,6 +140,19 @@ def link_has_ended(session: Session, delivery_id: uuid.UUID) -> bool:
     return bool(session.execute(statement, {"id": delivery_id}).scalar_one())
 
 
+def told_again(session: Session, delivery_id: uuid.UUID) -> uuid.UUID | None:
+    """Return the message by which the same event was told again, or None (in the partner's context)."""
+    found: uuid.UUID | None = session.execute(
+        text(
+            "SELECT o.id FROM deliveries o JOIN deliveries d ON o.household_id = d.household_id"
+            " AND o.endpoint_id = d.endpoint_id AND o.event_id = d.event_id"
+            " WHERE d.id = :id AND o.id <> d.id AND o.state <> 'cancelled' LIMIT 1"
+        ),
+        {"id": delivery_id},
+    ).scalar_one_or_none()
+    return found
+
+
 def ended_since(session: Session, delivery_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """Return which of these deliveries tell of notices that no longer hold (worker): for what is sent again."""
     rows = session.execute(
@@ -166,10 +179,16 @@ _OF_ENDPOINT: Final = (
 _FAILED: Final = (
     "d.stop_reason IS NULL AND (d.state = 'failed' OR (d.state = 'cancelled' AND d.last_error = 'endpoint_disabled'))"
 )
+#: The same event was told again, as another message: that one counts.
+_TOLD_AGAIN: Final = (
+    "EXISTS (SELECT FROM deliveries o WHERE o.household_id = d.household_id AND o.endpoint_id = d.endpoint_id"
+    " AND o.event_id = d.event_id AND o.id <> d.id AND (o.state <> 'cancelled' OR o.id > d.id))"
+)
 _IN_TIME: Final = "(d.expires_at IS NULL OR d.expires_at > :now)"
 _RECOVER: Final = text(f"""
 WITH chosen AS (
     SELECT d.id FROM deliveries d WHERE {_OF_ENDPOINT} AND {_FAILED} AND {_IN_TIME} AND {_LINKED}
+        AND NOT {_TOLD_AGAIN}
     ORDER BY d.id LIMIT :most FOR UPDATE SKIP LOCKED
 )
 UPDATE deliveries d SET state = 'scheduled', next_attempt_at = :now, retries = 0, last_error = NULL,
@@ -182,6 +201,6 @@ SELECT count(*) FILTER (WHERE {_FAILED} AND {_IN_TIME} AND linked) AS left_over,
     count(*) FILTER (WHERE state <> 'expired' AND (NOT ({_FAILED}) OR ({_IN_TIME} AND NOT linked))) AS stopped
 FROM (
     SELECT d.state, d.stop_reason, d.last_error, d.expires_at, {_LINKED} AS linked FROM deliveries d
-    WHERE {_OF_ENDPOINT}
+    WHERE {_OF_ENDPOINT} AND NOT {_TOLD_AGAIN}
 ) AS d
 """)  # noqa: S608

@@ -47,6 +47,8 @@ def mark_failed(session: Session, delivery: Delivery, report: Report, at: dt.dat
     """
     error = "_".join(part for part in (_PREFIX[report.kind], report.status) if part)
     delivery.state, delivery.last_error, delivery.finished_at = "failed", error, at
+    if delivery.lane == Lane.NOTICE:
+        delivery.dedupe_key = f"{delivery.dedupe_key}:{delivery.id}"  # the same may be told again
     session.add(delivery)
     outcome = Outcome.UNDELIVERABLE if for_good else Outcome.PERMANENT_FAILURE
     session.add(

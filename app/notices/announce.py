@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from app.delivery.halting import let_go
 from app.delivery.log import undeliverable_notices
-from app.delivery.outbox import enqueue_all
+from app.delivery.outbox import enqueue_all, take_called_back
 from app.matching.recording import lock_municipality
 from app.matching.sweep import municipalities_with_households
 from app.matching.tables import Entitlement
@@ -23,7 +24,7 @@ from app.notices.expiry import expire_due
 from app.notices.holding import Holds, holds_in
 from app.notices.pace import keep
 from app.notices.planning import Plan, plan
-from app.notices.recall import call_back, tell_again
+from app.notices.recall import call_back, compose_what_is_halted, tell_again
 from app.notices.release import Message, release
 from app.notices.situation import Situation, read_messages_again, read_situations
 from app.notices.tables import Notice
@@ -68,6 +69,7 @@ def announce(municipality_code: str | None = None) -> Announced:
 def release_due() -> Announced:
     """Release every planned notice whose moment has come, and end what is over: mornings, reminders, what was held."""
     now = clock.now()
+    _settle_halts(now)
     result = Announced(queued=expire_due(now))
     last = uuid.UUID(int=0)
     while households := _households_to_release(now, last):
@@ -80,6 +82,15 @@ def release_due() -> Announced:
     if result.queued:
         bell.ring_dispatch()
     return result
+
+
+def _settle_halts(now: dt.datetime) -> None:
+    """Finish what beginning or ending a halt left to do: also what a claim held at the moment when one ended."""
+    compose_what_is_halted()
+    with worker_session() as session:
+        if let_go(session, now):
+            session.commit()
+            bell.ring_dispatch()
 
 
 def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced) -> bool:
@@ -95,15 +106,23 @@ def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced)
         registry = published_now(session).registry
         situations = read_situations(session, ids, holds)
         for situation in situations:
-            if situation.household.id in changed and situation.contacts:
-                # What one address refused goes to the next one, if there is one.
-                tell_again(session, situation.household.id, undeliverable_notices(session, situation.household.id))
+            if situation.household.id in changed:
+                _tell_what_did_not_arrive(session, situation, now)
         messages = _plan_and_release(session, situations, registry, now, result)
         result.queued += len(enqueue_all(session, messages))
         result.households += len(ids)
         result.municipalities.add(municipality_code)
         session.commit()
     return len(ids) >= BATCH
+
+
+def _tell_what_did_not_arrive(session: Session, situation: Situation, now: dt.datetime) -> None:
+    """Have release look again at what one address refused, if there is another, and what was called back on its way."""
+    household_id = situation.household.id
+    if situation.contacts:
+        tell_again(session, household_id, undeliverable_notices(session, household_id))
+    if situation.agrees_to("matching:basic", now):
+        tell_again(session, household_id, take_called_back(session, household_id))
 
 
 def _households_with_due_rights(session: Session, now: dt.datetime, holds: Holds) -> set[uuid.UUID]:

@@ -6,6 +6,7 @@ and `sequence` rises with every event about it.
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from app.delivery.outbox import Gate, WebhookMessage
 from app.notices import information, moving
@@ -130,13 +131,17 @@ def _event(
 ) -> WebhookMessage:
     first = named[0]
     sequence = _sequence(situation, first, endpoint)
+    gate = gate_of(situation, named[-1:])
+    if event_type in (CANCELLED, EXPIRED):
+        # An end tells nothing of a person: it comes even when every message about that person has ended.
+        gate = replace(gate, subjects=())
     return WebhookMessage(
         dedupe_key=f"{event_type}:{situation.household.consent_epoch}:{endpoint.id}:{first.id}:{sequence}",
         event_id=pairwise_event_id(link.subject_id, event_type, str(first.id), sequence),
         event_type=event_type,
         due_at=now,
         expires_at=expires_at,
-        gate=gate_of(situation, named[-1:]),
+        gate=gate,
         notice_ids=tuple(notice.id for notice in named),
         partner_id=link.partner_id,
         endpoint_id=endpoint.id,

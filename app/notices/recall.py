@@ -3,16 +3,18 @@
 import datetime as dt
 import uuid
 from collections.abc import Collection
+from typing import Final
 
 from sqlalchemy import text
 from sqlmodel import Session, col, or_, select
 
-from app.delivery.outbox import KEY_GIVEN_AWAY, Lane
+from app.delivery.outbox import TELLS, cancel_queued, cancel_where
 from app.households.outcomes import CLOSING, current_outcomes
 from app.households.tables import Household
 from app.notices.rows import BEFORE_A_DAY, OUTCOME
 from app.notices.tables import Notice
 from app.platform.change_queue import rights_changed
+from app.platform.database import worker_session
 
 
 def cancel_planned(session: Session, household_id: uuid.UUID, reason: str, *, subject: str | None = None) -> int:
@@ -27,15 +29,12 @@ def cancel_planned(session: Session, household_id: uuid.UUID, reason: str, *, su
     return len(rows)
 
 
-def queued_notices(
-    session: Session, household_id: uuid.UUID, *, confirmed_after: dt.datetime | None = None
-) -> set[uuid.UUID]:
-    """Return the notices of a household whose messages have not gone out yet; to any contact, or to newer ones only."""
+def queued_notices(session: Session, household_id: uuid.UUID, *, confirmed_after: dt.datetime | None) -> set[uuid.UUID]:
+    """Return the notices of a household that wait for a contact confirmed after an instant."""
     rows = session.execute(
         text(
-            "SELECT DISTINCT unnest(notice_ids) FROM deliveries"
-            " WHERE household_id = :household_id AND state IN ('scheduled', 'retrying')"
-            " AND (CAST(:after AS timestamptz) IS NULL OR contact_confirmed_at > :after)"
+            "SELECT DISTINCT unnest(notice_ids) FROM deliveries WHERE household_id = :household_id"
+            " AND state IN ('scheduled', 'retrying') AND contact_confirmed_at > :after"
         ),
         {"household_id": household_id, "after": confirmed_after},
     )
@@ -73,21 +72,29 @@ def call_back(session: Session, household_id: uuid.UUID, notice_ids: Collection[
     """
     if not notice_ids:
         return 0
-    rows = session.execute(
-        text(
-            "UPDATE deliveries SET state = 'cancelled', last_error = :reason, finished_at = now(), halt_id = NULL,"  # noqa: S608
-            f" {KEY_GIVEN_AWAY} WHERE household_id = :household_id AND notice_ids && :notice_ids"
-            " AND state IN ('scheduled', 'retrying') AND (lane = :push OR (lane = :event AND requests = 0))"
-            " RETURNING notice_ids"
-        ),
-        {
-            "household_id": household_id, "notice_ids": list(notice_ids), "reason": reason,
-            "push": Lane.NOTICE, "event": Lane.EVENT,
-        },
-    ).all()  # fmt: skip
-    told = {notice_id for (together,) in rows for notice_id in together}
-    tell_again(session, household_id, told - set(notice_ids))
-    return len(rows)
+    where = f"household_id = :household_id AND notice_ids && :notice_ids AND {_UNSEEN}"
+    named = {"household_id": household_id, "notice_ids": list(notice_ids)}
+    called_back = cancel_where(session, reason, where, named)
+    tell_again(session, household_id, called_back.notice_ids - set(notice_ids))
+    return called_back.messages
+
+
+def compose_anew(
+    session: Session, household_id: uuid.UUID, reason: str, *, contact_point_id: uuid.UUID | None = None
+) -> int:
+    """Call back whatever tells a household of notices, and let release put it together anew; return how many.
+
+    Args:
+        session: in the household's context or the worker's, its gate locked.
+        household_id: whose messages.
+        reason: a stable word for the delivery log.
+        contact_point_id: only what goes to this address.
+    """
+    called_back = cancel_queued(
+        session, reason, household_id=household_id, contact_point_id=contact_point_id, telling_only=True
+    )
+    tell_again(session, household_id, called_back.notice_ids)
+    return called_back.messages
 
 
 def outcome_changed(session: Session, household_id: uuid.UUID, programme_key: str, subject: str) -> None:
@@ -121,27 +128,37 @@ def outcome_changed(session: Session, household_id: uuid.UUID, programme_key: st
     call_back(session, household_id, [notice.id for notice in mine if notice.state == "released"], OUTCOME)
 
 
-def compose_again(session: Session, halt_id: uuid.UUID) -> int:
-    """Call back every message that a halt holds and put what it told back into the plan; return how many messages.
+def compose_what_is_halted() -> int:
+    """Call back what the halt of a programme holds and put what it told back into the plan; return how many messages.
 
-    Args:
-        session: the owner's, for all municipalities at once.
-        halt_id: of a programme's halt.
+    Release tells the rest without that programme, and the programme when its halt has ended, as it is then. What begins
+    or ends something, and events of which an app may have seen an attempt, wait for the end of the halt as they are.
     """
-    called_back = session.execute(
-        text(
-            "UPDATE deliveries SET state = 'cancelled', last_error = 'halted', finished_at = now(), halt_id = NULL,"  # noqa: S608
-            f" {KEY_GIVEN_AWAY} WHERE halt_id = :halt_id RETURNING notice_ids"
-        ),
-        {"halt_id": halt_id},
-    )
-    told = [notice_ids for (notice_ids,) in called_back]
-    ids = sorted({notice_id for notice_ids in told for notice_id in notice_ids})
-    session.execute(
-        text(
-            "UPDATE notices SET state = 'planned' WHERE state = 'released'"
-            " AND (id = ANY(:ids) OR overview_id = ANY(:ids))"
-        ),
-        {"ids": ids},
-    )
-    return len(told)
+    composed = 0
+    while True:
+        with worker_session() as session:
+            ids = session.execute(_HALTED, {"most": _HOUSEHOLDS_AT_ONCE}).scalars().all()
+            if not ids:
+                return composed
+            # The gates first, in the order of planners, whom this must neither meet halfway nor overtake.
+            session.execute(_LOCK_GATES, {"ids": ids})
+            where = f"household_id = ANY(:ids) AND {_HELD_BY_PROGRAMME} AND {_UNSEEN}"
+            called_back = cancel_where(session, "halted", where, {"ids": ids})
+            session.execute(_PLAN_AGAIN, {"ids": ids, "notice_ids": sorted(called_back.notice_ids)})
+            session.commit()
+        composed += called_back.messages
+
+
+#: What tells of a notice and was seen by nobody for sure, or is a push, which has no sequence.
+_UNSEEN: Final = f"{TELLS} AND (lane = 'notice' OR requests = 0)"
+_HELD_BY_PROGRAMME: Final = "halt_id IS NOT NULL AND halt_id IN (SELECT id FROM halts WHERE kind = 'programme')"
+_HALTED: Final = text(
+    "SELECT DISTINCT household_id FROM deliveries WHERE household_id IS NOT NULL"  # noqa: S608
+    f" AND state IN ('scheduled', 'retrying') AND {_HELD_BY_PROGRAMME} AND {_UNSEEN} ORDER BY 1 LIMIT :most"
+)
+_LOCK_GATES: Final = text("SELECT FROM households WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE")
+_PLAN_AGAIN: Final = text(
+    "UPDATE notices SET state = 'planned' WHERE household_id = ANY(:ids) AND state = 'released'"
+    " AND (id = ANY(:notice_ids) OR overview_id = ANY(:notice_ids))"
+)
+_HOUSEHOLDS_AT_ONCE: Final = 500

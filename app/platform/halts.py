@@ -49,12 +49,12 @@ class Halts:
     def halting(
         self, *, channel: str, partner_id: uuid.UUID | None, municipality_code: str, programme_keys: Collection[str]
     ) -> uuid.UUID | None:
-        """Return a halt that holds a message back; None where it may go."""
+        """Return a halt that holds a message back, a programme's first; None where it may go."""
         asked: Iterable[tuple[str, str]] = (
+            *((HaltKind.PROGRAMME, key) for key in programme_keys),
             (HaltKind.CHANNEL, channel),
             (HaltKind.PARTNER, str(partner_id)),
             (HaltKind.MUNICIPALITY, municipality_code),
-            *((HaltKind.PROGRAMME, key) for key in programme_keys),
         )
         return next((self.ids[one] for one in asked if one in self.ids), None) if self.ids else None
 

@@ -6,11 +6,10 @@ from sqlmodel import Session, col, select
 
 from app.accounts.tables import SignInLink, WebSession
 from app.delivery.claim import wait_until_no_live_claim
-from app.delivery.outbox import cancel_queued
 from app.households import contacts
 from app.households.protection import stop_person
 from app.households.tables import ContactPoint
-from app.notices.recall import cancel_planned, queued_notices, tell_again
+from app.notices.recall import cancel_planned, compose_anew
 from app.platform import bell, clock
 from app.platform.database import Context, app_session
 
@@ -35,9 +34,7 @@ def stop_pushes_about(household_id: uuid.UUID, subject: str, *, reason: str, by:
         if kind == "guardian":
             _end_the_ways_of(session, household_id, person_id)
         cancel_planned(session, household_id, "stopped", subject=subject)
-        waiting = queued_notices(session, household_id)
-        cancel_queued(session, "person_stopped", household_id=household_id)
-        tell_again(session, household_id, waiting)
+        compose_anew(session, household_id, "person_stopped")
         session.commit()
     ended = wait_until_no_live_claim(household_id)
     bell.ring(bell.RELEASE)

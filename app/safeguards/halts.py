@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from app.delivery.halting import hold_back, let_go
-from app.notices.recall import compose_again
+from app.notices.recall import compose_what_is_halted
 from app.platform import bell, clock, halts
 from app.platform.database import owner_session
 from app.platform.errors import NotFound
@@ -25,7 +25,8 @@ _NAMED_AT_MOST: Final = 12
 def halt(kind: HaltKind, name: str, reason: str) -> int:
     """Hold something back from now on; return how many queued messages that stopped.
 
-    Messages that tell of a halted programme are called back and composed anew without it.
+    It is in force before anything else is touched. Messages that tell of a halted programme are composed anew without
+    it by the next release.
 
     Raises:
         NotFound: there is nothing of that name.
@@ -34,12 +35,11 @@ def halt(kind: HaltKind, name: str, reason: str) -> int:
     stopped = 0
     with owner_session() as session:
         _expect_known(session, kind, name)
-        halt_id = halts.begin(session, kind, name, reason, clock.real_now()).id
-        while held := hold_back(session, clock.now()):
-            stopped += held
-        if kind is HaltKind.PROGRAMME:
-            compose_again(session, halt_id)
+        halts.begin(session, kind, name, reason, clock.real_now())
         session.commit()
+        while held := hold_back(session, clock.now()):
+            session.commit()
+            stopped += held
     bell.ring(bell.RELEASE)
     return stopped
 
@@ -53,10 +53,11 @@ def resume(kind: HaltKind, name: str) -> int:
         NotFound: it is not halted.
     """
     with owner_session() as session:
-        halt_id = halts.end(session, kind, name, clock.real_now()).id
-        if kind is HaltKind.PROGRAMME:
-            compose_again(session, halt_id)
-        going_on = let_go(session, halt_id, clock.now())
+        halts.end(session, kind, name, clock.real_now())
+        session.commit()
+    compose_what_is_halted()
+    with owner_session() as session:
+        going_on = let_go(session, clock.now())
         session.commit()
     bell.ring_dispatch()
     bell.ring(bell.ANNOUNCE)

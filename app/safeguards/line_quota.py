@@ -13,11 +13,10 @@ from sqlmodel import Session, select
 from app.delivery import channel_health
 from app.delivery.channel_health import LINE, ORDINARY_QUEUE, URGENT_QUEUE
 from app.delivery.channels.line_api import LineApi, LineUnavailable, line_api_from_settings
-from app.delivery.outbox import cancel_queued
 from app.households import consent
 from app.households.contacts import usable_contacts
 from app.households.tables import Household
-from app.notices.recall import queued_notices, tell_again
+from app.notices.recall import compose_anew
 from app.platform import bell, clock
 from app.platform.database import Context, worker_session
 from app.platform.settings import settings
@@ -103,11 +102,7 @@ def _turn_away(session: Session, household_id: uuid.UUID) -> bool:
     if not others:
         return False
     lines = [contact for contact in usable_contacts(session, household) if contact.kind == LINE]
-    waiting = queued_notices(session, household_id)
     called_back = sum(
-        cancel_queued(session, QUOTA_USED_UP, household_id=household_id, contact_point_id=contact.id)
-        for contact in lines
+        compose_anew(session, household_id, QUOTA_USED_UP, contact_point_id=contact.id) for contact in lines
     )
-    if called_back:
-        tell_again(session, household_id, waiting)
     return bool(called_back)

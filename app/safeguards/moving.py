@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from sqlmodel import Session, select
 
 from app.delivery.claim import wait_until_no_live_claim
-from app.delivery.outbox import cancel_queued
 from app.households import moves
 from app.households.profiles import save_document
 from app.households.tables import HouseholdDocument, Move
 from app.matching.sweep import municipalities_with_households
 from app.matching.tables import Entitlement
-from app.notices.recall import queued_notices, tell_again
+from app.notices.recall import compose_anew
 from app.platform import bell, clock
 from app.platform.change_queue import rights_changed
 from app.platform.database import Context, app_session, worker_session
@@ -147,7 +146,7 @@ def _carry_out(municipality_code: str, household_id: uuid.UUID, move_id: uuid.UU
 def _take_effect(session: Session, due: Move) -> None:
     rights = session.exec(select(Entitlement).where(Entitlement.household_id == due.household_id)).all()
     moves.take_effect(session, due, [_kept(row) for row in rights])
-    _call_back(session, due.household_id)
+    compose_anew(session, due.household_id, _CALLED_BACK)
 
 
 def _take_back(session: Session, move_id: uuid.UUID, state: str) -> None:
@@ -157,14 +156,7 @@ def _take_back(session: Session, move_id: uuid.UUID, state: str) -> None:
     if known.state not in (moves.ANNOUNCED, moves.DONE):
         raise Conflict(f"this move is {known.state} already; expected one that is announced or done")
     moves.undo(session, known, state)
-    _call_back(session, known.household_id)
-
-
-def _call_back(session: Session, household_id: uuid.UUID) -> None:
-    """Call back what was decided for the other town; what still holds is put together anew."""
-    waiting = queued_notices(session, household_id)
-    cancel_queued(session, _CALLED_BACK, household_id=household_id)
-    tell_again(session, household_id, waiting)
+    compose_anew(session, known.household_id, _CALLED_BACK)
 
 
 def _note_received(session: Session, row: HouseholdDocument, received: Mapping[str, bool | int], by: str) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from sqlmodel import Session, select
 
 from app.delivery.claim import wait_until_no_live_claim
-from app.delivery.outbox import cancel_queued
+from app.delivery.outbox import cancel_queued, renew_consent
 from app.households import consent, contacts
 from app.households.tables import ContactPoint, Household
 from app.notices.planning import CONSENT_WITHDRAWN
-from app.notices.recall import cancel_planned, queued_notices, tell_again
+from app.notices.recall import cancel_planned, compose_anew
 from app.partners.links import live_links_of_household
 from app.platform import bell
 from app.platform.database import Context, app_session
@@ -19,6 +19,7 @@ from app.safeguards.linking import end_link
 _EVERYTHING = "matching:basic"
 _SHARING = "share:partner"
 _UNSUBSCRIBED = "unsubscribed"
+_WITHDRAWN = "consent_withdrawn"
 
 
 def withdraw(
@@ -34,7 +35,8 @@ def withdraw(
     With a partner only what was given to it: its link ends, other apps and the family's own messages go on.
 
     No claim commits after this transaction has, and no request starts after this function has returned. What other
-    purposes still allow is released again under the new consent epoch.
+    purposes still allow is released again under the new consent epoch; what only begins or ends something for an app
+    that stays linked goes on as it is.
 
     Returns:
         True when nothing is on its way; False when a request that had begun before was still open after three seconds.
@@ -50,14 +52,15 @@ def withdraw(
             telling = not _is_protected(session, household_id)
             for link in live_links_of_household(session, household_id):
                 if partner_id in (None, link.partner_id):
+                    cancel_queued(session, _WITHDRAWN, household_id=household_id, partner_id=link.partner_id)
                     end_link(session, household_id, link, telling=telling)
         if everything:
             cancel_planned(session, household_id, CONSENT_WITHDRAWN)
-            cancel_queued(session, "consent_withdrawn", household_id=household_id)
+            cancel_queued(session, _WITHDRAWN, household_id=household_id)
         else:
-            waiting = queued_notices(session, household_id)
-            cancel_queued(session, "consent_withdrawn", household_id=household_id)
-            tell_again(session, household_id, waiting)
+            if partner_id is None:
+                compose_anew(session, household_id, _WITHDRAWN)
+            renew_consent(session, household_id)
         session.commit()
     ended = wait_until_no_live_claim(household_id)
     bell.ring(bell.MATCH)
@@ -98,8 +101,6 @@ def stop_contact(session: Session, household_id: uuid.UUID, contact_id: uuid.UUI
     if contact is None or contact.suspended_at is not None:
         return False
     # Messages before the contact, in the order of those who record what became of a message.
-    waiting = queued_notices(session, household_id)
-    cancel_queued(session, reason, household_id=household_id, contact_point_id=contact_id)
+    compose_anew(session, household_id, reason, contact_point_id=contact_id)
     contacts.set_aside(session, contact, reason)
-    tell_again(session, household_id, waiting)
     return True

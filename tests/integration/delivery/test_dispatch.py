@@ -352,7 +352,7 @@ def test_revoking_a_link_stops_retries_of_a_request_under_way(world):
             session, "link_revoked", household_id=gate.household_id, partner_id=endpoint.partner_id
         )
         session.commit()
-    assert cancelled == 1
+    assert cancelled.messages == 1
     assert not wait_until_no_live_claim(gate.household_id, seconds=0.2)
     assert wait_until_no_live_claim(gate.household_id, seconds=3.0)
     sending.join()
