@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from threading import Lock
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import SessionTransaction
@@ -64,19 +64,25 @@ def dispose_engines() -> None:
     for engine in list(_engines.values()):
         engine.dispose()
     _engines.clear()
-    engine_for.cache_clear()
 
 
 _engines: dict[str, Engine] = {}
+_making = Lock()
 
 
-@lru_cache
 def engine_for(url: str) -> Engine:
     """Return the engine of one address, made on first use in this process.
 
     Raises:
         Misconfigured: no address is set, or the role could read past row-level security.
     """
+    with _making:  # two threads at first use make one
+        if url not in _engines:
+            _engines[url] = _made(url)
+        return _engines[url]
+
+
+def _made(url: str) -> Engine:
     if not url:
         raise Misconfigured("no database address is set; expected TODOKE_DATABASE__URL, __WORKER_URL and __OWNER_URL")
     engine = create_engine(
@@ -92,7 +98,6 @@ def engine_for(url: str) -> Engine:
     except BaseException:
         engine.dispose()
         raise
-    _engines[url] = engine
     return engine
 
 
