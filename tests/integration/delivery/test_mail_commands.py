@@ -4,8 +4,7 @@ import pytest
 from sqlmodel import select
 from typer.testing import CliRunner
 
-from app.cli import mail_commands
-from app.cli import main
+from app.cli import mail_commands, main
 from app.delivery.tables import Delivery
 from app.households.contacts import new_contact
 from app.households.tables import ContactPoint, Household
