@@ -262,7 +262,7 @@ def renew_consent(session: Session, household_id: uuid.UUID) -> None:
         text(
             "UPDATE deliveries d SET consent_epoch = h.consent_epoch FROM households h WHERE h.id = :household_id"
             " AND d.household_id = h.id AND d.state IN ('scheduled', 'retrying', 'sending')"
-            " AND d.consent_epoch IS NOT NULL AND d.stop_reason IS NULL"
+            " AND d.consent_epoch <> h.consent_epoch AND d.stop_reason IS NULL"
         ),
         {"household_id": household_id},
     )

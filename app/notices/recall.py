@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session, col, or_, select
 
-from app.delivery.outbox import TELLS, cancel_queued, cancel_where
+from app.delivery.outbox import TELLS, cancel_queued, cancel_where, renew_consent
 from app.households.outcomes import CLOSING, current_outcomes
 from app.households.tables import Household
 from app.notices.rows import BEFORE_A_DAY, OUTCOME
@@ -84,6 +84,9 @@ def compose_anew(
 ) -> int:
     """Call back whatever tells a household of notices, and let release put it together anew; return how many.
 
+    What begins or ends something for an app goes on as it is, whatever consent was withdrawn or stop was set: it says
+    nothing new about the family, and an app that never heard the end would show a dead notice for ever.
+
     Args:
         session: in the household's context or the worker's, its gate locked.
         household_id: whose messages.
@@ -94,6 +97,7 @@ def compose_anew(
         session, reason, household_id=household_id, contact_point_id=contact_point_id, telling_only=True
     )
     tell_again(session, household_id, called_back.notice_ids)
+    renew_consent(session, household_id)
     return called_back.messages
 
 

@@ -57,9 +57,9 @@ def withdraw(
         if everything:
             cancel_planned(session, household_id, CONSENT_WITHDRAWN)
             cancel_queued(session, _WITHDRAWN, household_id=household_id)
+        elif partner_id is None:
+            compose_anew(session, household_id, _WITHDRAWN)
         else:
-            if partner_id is None:
-                compose_anew(session, household_id, _WITHDRAWN)
             renew_consent(session, household_id)
         session.commit()
     ended = wait_until_no_live_claim(household_id)
