@@ -190,7 +190,7 @@ class Dispatcher:
                 # Their rows keep the lease; whoever claims them then sends them with the same ids.
                 _logger.exception("delivery: %d results could not be recorded", len(finished))
                 raise
-        self._fit_to_pace(unsent, turn.claimed)
+        self._fit_to_pace(unsent, finished)
         self._summary.claimed += len(turn.claimed)
         self._summary.late += turn.recorded.late
         self._summary.states.update(turn.recorded.states)
@@ -203,13 +203,13 @@ class Dispatcher:
             task.add_done_callback(self._sends.discard)
         return len(turn.claimed)
 
-    def _fit_to_pace(self, unsent: Sequence[Claimed], claimed: Sequence[Claimed]) -> None:
-        """Let more rows wait for a socket as long as none of them waits too long."""
+    def _fit_to_pace(self, unsent: Sequence[Claimed], finished: Sequence[Finished]) -> None:
+        """Let more rows wait for a socket as long as some end and none of them waits too long."""
         for channel, most in _WAITING.items():
             now = self._rows_per_socket.get(channel, 1)
             if any(row.channel == channel for row in unsent):
                 self._rows_per_socket[channel] = 1
-            elif any(row.channel == channel for row in claimed):
+            elif any(one.claimed.channel == channel for one in finished):
                 self._rows_per_socket[channel] = min(2 * now, most)
 
     def _request(self) -> claims.Request:
