@@ -76,6 +76,7 @@ class Delivery(SQLModel, table=True):
     claimed_by: int | None = Field(default=None, description="number of the process; see app.delivery.presence")
     halt_id: uuid.UUID | None = Field(default=None, foreign_key="halts.id", description="waits until this halt ends")
     stop_reason: str | None = Field(default=None, description="set while sending: it may not be tried again")
+    """Of a row that ended unheard: its notices are still to be looked at again; emptied by whoever does."""
     first_attempted_at: dt.datetime | None = optional_instant()
     requests: int = Field(default=0, description="requests started, whatever became of them")
     retries: int = Field(default=0, description="steps of the retry schedule used up")

@@ -11,7 +11,7 @@ from app.notices.tables import Notice
 from app.partners.tables import PartnerEndpoint, PartnerLink
 from app.platform import clock
 from app.platform.database import Context, app_session, owner_session
-from app.platform.errors import InvalidInput
+from app.platform.errors import Conflict, InvalidInput
 from app.platform.identifiers import new_id
 
 HOUR = dt.timedelta(hours=1)
@@ -180,3 +180,26 @@ def test_the_window_and_the_number_are_bounded(world, monkeypatch):
         recovered(endpoint, hours=15 * 24)
     with pytest.raises(InvalidInput, match="since: found"):
         recovered(endpoint, hours=-1)
+
+
+def test_what_a_disabled_endpoint_missed_may_be_told_again_and_is_not_recovered_beside_it(world):
+    endpoint, gate = world.endpoint(), world.household()
+    link(endpoint, gate)
+    message, other = world.webhook(endpoint, gate), world.webhook(endpoint, gate)
+    missed, alone = world.enqueue(message, other)
+    with owner_session() as session:
+        session.execute(text("UPDATE deliveries SET stop_reason = 'moved' WHERE id = :id"), {"id": alone})
+        session.execute(text("UPDATE partner_endpoints SET disabled_at = now(), disabled_reason = 'failing'"))
+        session.commit()
+    world.dispatcher().run_window()
+    errors = [(world.delivery(id_).state, world.delivery(id_).last_error) for id_ in (missed, alone)]
+    assert errors == [("cancelled", "endpoint_disabled"), ("cancelled", "moved")]
+    with owner_session() as session:
+        session.execute(text("UPDATE partner_endpoints SET disabled_at = NULL, disabled_reason = NULL"))
+        session.commit()
+    (again,) = world.enqueue(message)
+    assert recovered(endpoint).queued == 0
+    with app_session(Context(partner=endpoint.partner_id)) as session, pytest.raises(Conflict, match=str(again)):
+        resend(session, missed, clock.now())
+    world.dispatcher().run_window()
+    assert states(world, [missed, again]) == ["cancelled", "delivered"]
