@@ -49,7 +49,7 @@ class Situation:
     pushes: list[PushLog] = field(default_factory=list)
     pushed: set[uuid.UUID] = field(default_factory=set)
     """Notices of which a personal message went out or is on its way."""
-    lost: set[tuple[uuid.UUID, uuid.UUID]] = field(default_factory=set)
+    lost: set[tuple[uuid.UUID | None, uuid.UUID]] = field(default_factory=set)
     """(contact, notice) of LINE pushes that were given up: perhaps one arrived, so no second one goes there."""
     events: dict[tuple[uuid.UUID, uuid.UUID], list[str]] = field(default_factory=dict)
     """Types of the events that went out or are on their way, oldest first, by (notice, endpoint)."""
@@ -216,8 +216,8 @@ def _know_messages(situation: Situation, messages: Sequence[_Sent]) -> None:
 
 def _messages(session: Session, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[_Sent]]:
     """Return, by household, what went out or is on its way, oldest first; never the sealed contents."""
-    columns = (Delivery.household_id, Delivery.dedupe_key, Delivery.notice_ids, Delivery.endpoint_id)
-    columns += (Delivery.contact_point_id,)
+    whose = (Delivery.household_id, Delivery.dedupe_key, Delivery.notice_ids)
+    columns = (*whose, Delivery.endpoint_id, Delivery.contact_point_id)
     statement = (
         select_columns(*columns, Delivery.event_type, Delivery.state)  # type: ignore[call-overload]  # columns, not rows
         .where(
