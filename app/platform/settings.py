@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     registry_directory: Path = PROJECT_DIRECTORY / "registry_data"
     template_directory: Path = PROJECT_DIRECTORY / "templates"
     metrics_token: SecretStr = Field(default=SecretStr(""), description="who may read /metrics; empty = nobody")
-    public_url: str = "http://localhost:8000"
+    public_url: str = "http://127.0.0.1:8000"
     demo: bool = Field(default=False, description="shows the demo date and the sign-in shortcuts of the demo")
     secure_cookies: bool = Field(default=True, description="off only where the demo is served without TLS")
 

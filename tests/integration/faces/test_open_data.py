@@ -152,14 +152,14 @@ def test_a_wrong_code_is_refused_and_an_invented_town_is_left_out(client):
 def test_the_way_in_and_the_addresses_of_linked_data_lead_somewhere(client):
     index = client.get("/open/v1").json()
     for name in ("programmes", "changes", "openapi.json"):
-        assert client.get(index[name].removeprefix("http://localhost:8000")).status_code == 200
+        assert client.get(index[name].removeprefix("http://127.0.0.1:8000")).status_code == 200
     assert client.get("/open/programmes").url.path == "/open"
     graph = Graph().parse(
         data=client.get("/open/v1/programmes/131121/birth-cost-grant?format=schema-org").text, format="json-ld"
     )
-    ours = {str(one) for one in graph.all_nodes() if str(one).startswith("http://localhost:8000/")}
+    ours = {str(one) for one in graph.all_nodes() if str(one).startswith("http://127.0.0.1:8000/")}
     assert ours
-    assert {client.get(address.removeprefix("http://localhost:8000")).status_code for address in ours} == {200}
+    assert {client.get(address.removeprefix("http://127.0.0.1:8000")).status_code for address in ours} == {200}
 
 
 def test_changes_since_a_cursor(client, publish_again):

@@ -62,7 +62,7 @@ def other(environment):
 
 @pytest.fixture
 def client(environment):
-    with TestClient(create_app(), base_url="http://localhost:8000", follow_redirects=False) as client:
+    with TestClient(create_app(), base_url="http://127.0.0.1:8000", follow_redirects=False) as client:
         yield client
 
 
