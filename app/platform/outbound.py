@@ -5,8 +5,9 @@ metadata service or a neighbour on the same network. The guard has three lines, 
 the case it is meant for:
 
 1. `EndpointGuard.check_url` looks at the text of the URL (scheme, port, credentials, literal addresses).
-2. `GuardedResolver` (in `guarded_http`) resolves a name once and refuses it if **any** answer is forbidden; the connection then goes to
-   the checked address, while TLS and the Host header keep the name, so a second answer can never slip in.
+2. `GuardedResolver` (in `guarded_http`) resolves a name once and refuses it if **any** answer is forbidden; the
+   connection then goes to the checked address, while TLS and the Host header keep the name, so a second answer can
+   never slip in.
 3. `EndpointGuard.open_socket` looks at the address each socket is about to connect to, whoever asked for it.
 
 There is no switch that turns the guard off. What is reachable beyond the public internet is listed explicitly, network

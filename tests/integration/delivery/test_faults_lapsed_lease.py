@@ -13,7 +13,9 @@ def test_a_row_claimed_twice_by_one_process_frees_its_socket_twice(world, monkey
     (delivery,) = world.enqueue(world.webhook(world.endpoint("/asleep")))
     dispatcher = world.dispatcher(total_seconds=1.5, lease_seconds=0.4, window_seconds=1.2)
     broken = []
-    dispatcher._loop.call_soon_threadsafe(dispatcher._loop.set_exception_handler, lambda loop, what: broken.append(what))
+    dispatcher._loop.call_soon_threadsafe(
+        dispatcher._loop.set_exception_handler, lambda loop, what: broken.append(what)
+    )
     while world.delivery(delivery).state != "delivered":
         dispatcher.run_window()
     time.sleep(0.5)
