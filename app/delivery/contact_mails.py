@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from sqlmodel import Session, select
 
-from app.delivery.outbox import EmailMessage, Lane, enqueue_email
+from app.delivery.outbox import enqueue_email
+from app.delivery.partner_mail import partner_mail
 from app.households.contacts import normalised_email
 from app.partners.contact_change import LIFETIME, contact_token, read_contact_token
 from app.partners.registration import contact_of, partner_by_id
 from app.partners.tables import Partner
 from app.platform import clock
 from app.platform.database import Context, enter
-from app.platform.rendering import render
 from app.platform.sealing import blind_index, seal
 from app.platform.settings import settings
 
@@ -67,18 +67,14 @@ def _queue(session: Session, partner: Partner, address: str, event_type: str, **
     folder = f"partner/mail/{event_type.removeprefix('partner.')}"
     values |= {"app_name": partner.app_name, "hours": int(LIFETIME.total_seconds() // 3600)}
     mark = blind_index(f"{partner.id}:{address}", event_type).hex()[:24]
-    message = EmailMessage(
+    message = partner_mail(
+        partner,
+        address,
+        folder,
+        values,
         dedupe_key=f"{event_type}:{mark}:{clock.japan_date(clock.real_now()).isoformat()}",
         event_id=f"contact_{uuid.uuid4().hex}",
         event_type=event_type,
-        due_at=clock.now(),
-        expires_at=clock.now() + LIFETIME,
-        lane=Lane.TRANSACTIONAL,
-        partner_id=partner.id,
-        address=address,
-        subject=render(f"{folder}/subject.txt", **values),
-        text=render(f"{folder}/email.txt", **values),
-        html=render(f"{folder}/email.html", **values),
-        composed_at=clock.now(),
+        life=LIFETIME,
     )
     enqueue_email(session, message)

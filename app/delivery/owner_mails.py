@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 from sqlalchemy import text
 from sqlmodel import Session
 
-from app.delivery.outbox import EmailMessage, Lane, enqueue_email
+from app.delivery.outbox import enqueue_email
+from app.delivery.partner_mail import partner_mail
 from app.partners.endpoints import FAILING, GONE
 from app.partners.registration import contact_of, partner_by_id
 from app.platform import bell, clock
 from app.platform.database import worker_session
-from app.platform.rendering import render
 from app.platform.settings import settings
 
 Stage = Literal["hour", "day", "four_days", "disabled", "recovered"]
@@ -32,6 +32,7 @@ AFTER: Final[dict[Stage, dt.timedelta]] = {
 }
 #: It works again when it has worked for so long.
 WORKING_FOR: Final = dt.timedelta(minutes=15)
+_LIFE: Final = dt.timedelta(days=2)
 EVENT_TYPE: Final = "endpoint.owner_mail"
 
 _ORDER: Final[tuple[Stage, ...]] = ("hour", "day", "four_days")
@@ -146,19 +147,15 @@ def _queue(session: Session, stage: Stage, row: Any, at: dt.datetime) -> bool:
         "most": _COUNTED_UP_TO,
         "portal": f"{settings().public_url.rstrip('/')}/partner/endpoints/{row['id']}",
     }
-    message = EmailMessage(
+    message = partner_mail(
+        partner,
+        address,
+        folder,
+        values,
         dedupe_key=f"endpoint-owner:{row['id']}:{stage}:{clock.japan_date(at).isoformat()}",
         event_id=f"owner_{row['id'].hex}_{stage}",
         event_type=EVENT_TYPE,
-        due_at=clock.now(),
-        expires_at=clock.now() + dt.timedelta(days=2),
-        lane=Lane.TRANSACTIONAL,
-        partner_id=partner.id,
-        address=address,
-        subject=render(f"{folder}/subject.txt", **values),
-        text=render(f"{folder}/email.txt", **values),
-        html=render(f"{folder}/email.html", **values),
-        composed_at=clock.now(),
+        life=_LIFE,
     )
     return enqueue_email(session, message) is not None
 

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from sqlmodel import Session, select
 
+from app.households.gate import locked_gate
 from app.households.tables import Consent, ConsentEvent, Household
 from app.platform import clock
 from app.platform.change_queue import household_changed
@@ -145,14 +146,7 @@ def withdraw(
 
     With a recipient only what was given to that one; either guardian may withdraw what the other one gave.
     """
-    household = session.exec(
-        select(Household)
-        .where(Household.id == household_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if household is None:
-        raise NotFound("this household is not stored, or not visible here")
+    household = locked_gate(session, household_id)
     for row in _rows(session, household_id):
         named = purposes is None or row.purpose in purposes
         if row.state == "given" and named and recipient in (None, row.recipient):

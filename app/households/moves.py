@@ -12,6 +12,7 @@ from typing import Any
 from sqlmodel import Session, select
 
 from app.households.facts import Document
+from app.households.gate import locked_gate
 from app.households.profiles import save_document
 from app.households.tables import UNKNOWN_MUNICIPALITY, Household, HouseholdDocument, Move
 from app.platform import clock
@@ -38,13 +39,8 @@ def lock_household(session: Session, household_id: uuid.UUID) -> tuple[Household
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one_or_none()
-    household = session.exec(
-        select(Household)
-        .where(Household.id == household_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if document is None or household is None:
+    household = locked_gate(session, household_id)
+    if document is None:
         raise NotFound("this household is not stored, or not visible here")
     return household, document
 

@@ -8,9 +8,10 @@ import uuid
 
 from sqlmodel import Session, select
 
+from app.households.gate import locked_gate
 from app.households.tables import ContactPoint, Household, PersonStop, ProtectionEvent
 from app.platform import clock
-from app.platform.errors import InvalidInput, NotFound
+from app.platform.errors import InvalidInput
 
 
 def raise_protection(session: Session, household_id: uuid.UUID, *, by: str, reason: str | None = None) -> Household:
@@ -18,7 +19,7 @@ def raise_protection(session: Session, household_id: uuid.UUID, *, by: str, reas
 
     The flag is never older than a contact that was confirmed before it, whatever the clocks of the machines said.
     """
-    household = _locked(session, household_id)
+    household = locked_gate(session, household_id)
     if household.protected_at is None:
         known = session.exec(select(ContactPoint.confirmed_at).where(ContactPoint.household_id == household_id))
         household.protected_at = max([clock.now(), *(at for at in known if at is not None)])
@@ -36,7 +37,7 @@ def clear_protection(session: Session, household_id: uuid.UUID, *, by: str, seco
     first, second = (unicodedata.normalize("NFKC", name).strip().casefold() for name in (by, second_person))
     if not reason.strip() or not first or not second or first == second:
         raise InvalidInput("protection is cleared by two different people with a reason; nothing was changed")
-    household = _locked(session, household_id)
+    household = locked_gate(session, household_id)
     _log(session, household, "cleared", by, second_person, reason)
     session.flush()  # the database lowers the flag only where this is written already (migration 0007)
     household.protected_at = None
@@ -48,7 +49,7 @@ def stop_person(session: Session, household_id: uuid.UUID, subject: str, *, reas
 
     The consent epoch rises, so that what was queued goes out only after it was put together anew without that person.
     """
-    household = _locked(session, household_id)
+    household = locked_gate(session, household_id)
     if subject not in household.stopped_subjects:
         household.stopped_subjects = [*household.stopped_subjects, subject]
         household.consent_epoch += 1
@@ -63,18 +64,6 @@ def stop_person(session: Session, household_id: uuid.UUID, subject: str, *, reas
             at=clock.now(),
         )
     )
-
-
-def _locked(session: Session, household_id: uuid.UUID) -> Household:
-    household = session.exec(
-        select(Household)
-        .where(Household.id == household_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if household is None:
-        raise NotFound("this household is not stored, or not visible here")
-    return household
 
 
 def _log(
