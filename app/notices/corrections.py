@@ -53,7 +53,8 @@ def in_place_of_ended(situation: Situation, supports: Iterable[Notice], ended: I
         (notice.programme_key, notice.subject): notice
         for notice in ended
         if notice.state == "superseded" and notice.kind in SUPPORT_KINDS and notice.released_at is not None
-    }
+        and not is_ending(notice)  # the loss of a right that comes back is no support to correct
+    }  # fmt: skip
     for notice in supports:
         old = told.pop((notice.programme_key, notice.subject), None)
         if old is not None and (old.expires_at is None or old.expires_at > notice.release_at):
