@@ -22,7 +22,17 @@ from sqlmodel import Session
 from app.matching import sweeps
 from app.matching.evaluating import Evaluated, evaluate_together
 from app.matching.evaluation import Engine
-from app.matching.recording import Began, Looked, engine, lock_municipality, record, try_lock
+from app.matching.faults import OF_ONE
+from app.matching.recording import (
+    Began,
+    Looked,
+    engine,
+    lock_municipality,
+    log_failure,
+    record,
+    still_here,
+    try_lock,
+)
 from app.matching.snapshot import Snapshot, read_snapshot
 from app.matching.tables import EvaluationRun
 from app.platform import bell
@@ -56,19 +66,25 @@ def drain(begin_sweep: Callable[[], None]) -> list[EvaluationRun]:
             evaluated by what was published before its sweep says that nothing may be told.
     """
     runs: list[EvaluationRun] = []
+    failed: set[str] = set()
     some_are_left = True
     while some_are_left:
         some_are_left = False
         waiting = deque(_municipalities_with_changes())
         while waiting:
-            stored, left = _drain_some(waiting, begin_sweep)
+            stored, left = _drain_some(waiting, begin_sweep, failed)
             runs += stored
             some_are_left |= left
     return runs
 
 
-def _drain_some(waiting: deque[str], begin_sweep: Callable[[], None]) -> tuple[list[EvaluationRun], bool]:
-    """Evaluate as many towns as are looked at together; return the runs, and whether somebody changed meanwhile."""
+def _drain_some(
+    waiting: deque[str], begin_sweep: Callable[[], None], failed: set[str]
+) -> tuple[list[EvaluationRun], bool]:
+    """Evaluate as many towns as are looked at together; return the runs, and whether somebody changed meanwhile.
+
+    A town whose rights cannot be stored joins those that failed: its changes wait for the next call.
+    """
     with worker_session() as reading:
         evaluator = engine(reading)
         if sweeps.waits_to_begin(reading):
@@ -77,13 +93,18 @@ def _drain_some(waiting: deque[str], begin_sweep: Callable[[], None]) -> tuple[l
             return [], False
         began = Began.now(reading, evaluator)
         reading.commit()
-        parts = _read(reading, evaluator, waiting)
+        parts = _read(reading, evaluator, waiting, failed)
         # The transaction stays open: it holds this work of these towns until everything is stored.
         snapshots = {part.municipality_code: part.snapshot for part in parts}
         found = evaluate_together(evaluator, snapshots, began.today, began.skipped)
         runs, some_are_left = [], False
         for part in parts:
-            run, taken = _store(part, found[part.municipality_code], began)
+            try:
+                run, taken = _store(part, found[part.municipality_code], began)
+            except OF_ONE as error:
+                log_failure(part.municipality_code, error)
+                failed.add(part.municipality_code)
+                continue
             if run is not None:
                 runs.append(run)
                 bell.ring(bell.ANNOUNCE, part.municipality_code)
@@ -102,14 +123,14 @@ def _municipalities_with_changes() -> list[str]:
         return list(rows.scalars())
 
 
-def _read(session: Session, evaluator: Engine, waiting: deque[str]) -> list[_Part]:
+def _read(session: Session, evaluator: Engine, waiting: deque[str], failed: set[str]) -> list[_Part]:
     """Read changed households of the towns that wait, until they are many enough; the rest goes on waiting."""
     parts: list[_Part] = []
     room = HOUSEHOLDS_AT_ONCE
     while waiting and room > 0:
         code = waiting.popleft()
         enter(session, Context(municipality=code))
-        if not try_lock(session, code, _WORK):
+        if code in failed or not try_lock(session, code, _WORK):
             continue
         rows = _changes(session, code, room)
         if not rows:
@@ -161,9 +182,13 @@ def _store(part: _Part, found: Evaluated, began: Began) -> tuple[EvaluationRun |
 
 def _take(session: Session, part: _Part) -> frozenset[uuid.UUID]:
     """Take the changes that were read out of the queue, of the households of which it holds no others."""
+    here = still_here(session, part.municipality_code, part.rows)  # the gates first, in the order of whoever moves
     now = _by_household(session.execute(_CHANGES_OF, {"ids": list(part.rows)}))
     unchanged, taken = set(), []
     for household_id, known in part.rows.items():
+        if household_id not in here:  # it is in the queue of its new town as well
+            taken += [row_id for row_id, code in now.get(household_id, ()) if code == part.municipality_code]
+            continue
         mine = {row for row in known if row[1] == part.municipality_code}
         if mine <= now.get(household_id, frozenset()) <= known:
             unchanged.add(household_id)

@@ -1,6 +1,8 @@
 """One evaluation stored and noted: the rows of its households, the run as proof, and what could not be evaluated."""
 
 import datetime as dt
+import logging
+import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -11,11 +13,13 @@ from app.matching import campaigns, quarantine
 from app.matching.entitlements import Differences, LeftAlone, store
 from app.matching.evaluating import EVERY_PROGRAMME, Evaluated
 from app.matching.evaluation import Engine
+from app.matching.faults import Fault
 from app.matching.snapshot import Snapshot
 from app.matching.tables import EvaluationRun
 from app.platform import clock
 from app.registry.versions import published_now
 
+_logger = logging.getLogger(__name__)
 _engines: dict[str, Engine] = {}
 
 
@@ -26,6 +30,12 @@ def engine(session: Session) -> Engine:
         _engines.clear()
         _engines[current.fingerprint] = Engine.of(current.registry)
     return _engines[current.fingerprint]
+
+
+def log_failure(municipality_code: str, error: BaseException) -> None:
+    """Note that one town's work failed and was left for later; the words of the error may carry somebody's values."""
+    fault = Fault.of(error)
+    _logger.error("matching: %s failed, left for later: %s at %s", municipality_code, fault.error_class, fault.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,20 @@ def record(
 def lock_municipality(session: Session, municipality_code: str) -> None:
     """Wait for everybody who matches or plans in a municipality, and keep them waiting until this transaction ends."""
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"matching:{municipality_code}"})
+
+
+def still_here(session: Session, municipality_code: str, household_ids: Collection[uuid.UUID]) -> frozenset[uuid.UUID]:
+    """Return which households still live in a municipality, and keep them there until this transaction ends.
+
+    Called before anything of theirs is written: rights stored beside a move would stay in the old town, where the new
+    one's context does not see them.
+    """
+    rows = session.execute(_KEEP_HERE, {"code": municipality_code, "ids": list(household_ids)})
+    return frozenset(rows.scalars())
+
+
+# SHARE and not KEY SHARE: a new town is no key, and whoever moves a household may lock no more than that.
+_KEEP_HERE = text("SELECT id FROM households WHERE id = ANY(:ids) AND municipality_code = :code ORDER BY id FOR SHARE")
 
 
 def try_lock(session: Session, municipality_code: str, work: str = "matching") -> bool:

@@ -18,7 +18,8 @@ from app.matching import changed, quarantine, sweeps
 from app.matching.entitlements import Differences
 from app.matching.evaluating import evaluate
 from app.matching.evaluation import Engine
-from app.matching.recording import Began, Looked, engine, record, try_lock
+from app.matching.faults import OF_ONE
+from app.matching.recording import Began, Looked, engine, log_failure, record, still_here, try_lock
 from app.matching.snapshot import Snapshot, read_chunk
 from app.matching.tables import EvaluationRun
 from app.matching.watch import beat
@@ -49,7 +50,8 @@ def drain(window_seconds: float | None = None) -> list[EvaluationRun]:
         runs = changed.drain(_begin_sweep)
         _begin_sweep()
         noted_at = time.monotonic()
-        while (swept := _sweep_chunk()) is not None:
+        failed: set[str] = set()
+        while (swept := _sweep_chunk(failed)) is not None:
             runs += swept
             now = time.monotonic()
             if now >= min(noted_at + SIGN_SECONDS, give_up_at):
@@ -146,9 +148,13 @@ def _settle_sweeps() -> None:
         bell.ring(bell.ANNOUNCE, code)
 
 
-def _sweep_chunk() -> list[EvaluationRun] | None:
-    """Evaluate the next chunk of a sweep, if anybody is left in it; None where this worker finds nothing to do."""
-    busy: list[str] = []
+def _sweep_chunk(failed: set[str]) -> list[EvaluationRun] | None:
+    """Evaluate the next chunk of a sweep, if anybody is left in it; None where this worker finds nothing to do.
+
+    Args:
+        failed: towns whose chunk failed in this call, left for the next one; another one joins them.
+    """
+    busy = sorted(failed)
     with worker_session() as session:
         # A crash of the server may lose the last chunks with their cursors, in their order: they are looked at again.
         session.execute(text("SET LOCAL synchronous_commit = off"))
@@ -168,7 +174,12 @@ def _sweep_chunk() -> list[EvaluationRun] | None:
         reader = sweeps.reader_of(place.shard.sweep_id)
         runs, written = [], Differences()
         if snapshot.asked_for:
-            run, written = _evaluated(session, evaluator, code, snapshot, place.programme_keys, reader)
+            try:
+                run, written = _evaluated(session, evaluator, code, snapshot, place.programme_keys, reader)
+            except OF_ONE as error:
+                log_failure(code, error)
+                failed.add(code)
+                return []
             runs.append(run)
         last = max(snapshot.asked_for) if len(snapshot.asked_for) == CHUNK else None
         sweeps.move_on(session, place, last, len(snapshot.asked_for), written)
@@ -182,4 +193,6 @@ def _evaluated(
     """Evaluate a chunk and store what differs, in the caller's transaction."""
     began = Began.now(session, evaluator)
     found = evaluate(evaluator, snapshot, code, began.today, programmes, began.skipped)
-    return record(session, code, Looked("published", snapshot, found, programmes), began, [reader])
+    here = still_here(session, code, snapshot.asked_for)  # who moved meanwhile is in the queue under the new town
+    looked = Looked("published", snapshot.only(here), found.only(here), programmes)
+    return record(session, code, looked, began, [reader])

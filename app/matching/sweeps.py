@@ -150,7 +150,7 @@ def next_place(session: Session, but_not: Collection[str] = ()) -> Place | None:
         but_not: municipalities that somebody else keeps locked.
     """
     statement = (
-        select(SweepShard, Sweep.programme_keys)
+        select(SweepShard)
         .join(Sweep, col(Sweep.id) == col(SweepShard.sweep_id))
         .where(Sweep.state == RUNNING, SweepShard.state == "waiting")
         .where(col(SweepShard.municipality_code).not_in(list(but_not)))
@@ -161,7 +161,11 @@ def next_place(session: Session, but_not: Collection[str] = ()) -> Place | None:
     found = session.exec(statement).first()
     if found is None:
         return None
-    shard, still_wanted = found
+    shard = found
+    # Who takes programmes over waits until this chunk has written down whom it changed, and is seen by the next one.
+    still_wanted = session.exec(
+        select(Sweep.programme_keys).where(Sweep.id == shard.sweep_id).with_for_update(read=True, key_share=True)
+    ).one()
     return Place(shard, tuple(key for key in shard.programme_keys if key in still_wanted))
 
 
@@ -190,7 +194,7 @@ def settle(session: Session) -> list[str]:
         the municipalities in which something may be told now.
     """
     released: list[str] = []
-    statement = select(Sweep).where(Sweep.state == RUNNING).order_by(col(Sweep.id)).with_for_update()
+    statement = select(Sweep).where(Sweep.state == RUNNING).order_by(col(Sweep.id)).with_for_update(key_share=True)
     for sweep in session.exec(statement):
         waiting, looked_at, expected = session.execute(
             text(

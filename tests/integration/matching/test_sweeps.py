@@ -1,10 +1,12 @@
 """Sweeps: a publication is evaluated for everybody, whatever dies or changes on the way, and tells nobody before its end."""
 
+import datetime as dt
 import os
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from threading import Thread
 
 import pytest
 from sqlalchemy import text
@@ -13,7 +15,7 @@ from sqlmodel import select
 from app.households import profiles
 from app.households.enrolment import Enrolment, enrol
 from app.households.synthetic import synthetic_households
-from app.matching import sweep, sweeps
+from app.matching import recording, sweep, sweeps
 from app.matching.sweep import drain
 from app.matching.tables import Entitlement, EvaluationRun, Sweep, SweepShard
 from app.notices.announce import announce, release_due
@@ -23,6 +25,7 @@ from app.platform.change_queue import NOTICES, programme_changed
 from app.platform.database import Context, app_session, owner_session, worker_session
 from app.platform.settings import PROJECT_DIRECTORY
 from app.registry.versions import publish
+from app.safeguards import moving
 from tests.conftest import DEMO_DAY
 from tests.fixtures.factories import EVERYTHING, a_child, a_household, enrolled
 
@@ -107,6 +110,14 @@ def moved_to(code):
     return lambda document: {
         **document, "municipality": code, "residence": [{"municipality": code, "from": "2026-11-01"}]
     }  # fmt: skip
+
+
+def moved_by_saving(household_id, code):
+    save(household_id, moved_to(code))
+
+
+def moved_by_telling(household_id, code):
+    moving.move(household_id, code, dt.date(2026, 11, 20), by="guardian:g1")
 
 
 def test_a_worker_killed_in_the_middle_loses_one_chunk_and_another_goes_on(towns, todoke_environment):
@@ -308,3 +319,81 @@ def test_nobody_is_left_out_where_the_last_chunk_is_full(towns, monkeypatch):
 def test_a_publication_before_anybody_enrolled_is_over_at_once(published_registry):
     assert drain() == []
     assert (last_sweep().state, last_sweep().share_done) == ("complete", 100)
+
+
+def during_the_next_chunk(monkeypatch, happens):
+    """Let something happen, once, when a chunk has been evaluated and nothing of it is stored."""
+    evaluate, waits = sweep.evaluate, [happens]
+
+    def evaluated(*arguments):
+        found = evaluate(*arguments)
+        while waits:
+            waits.pop()()
+        return found
+
+    monkeypatch.setattr(sweep, "evaluate", evaluated)
+
+
+@pytest.mark.parametrize("moves", [moved_by_saving, moved_by_telling])
+def test_who_moves_while_a_chunk_is_evaluated_is_stored_in_the_new_town_alone(towns, monkeypatch, moves):
+    one = towns["131121"][4]
+    forget_rights()
+    publish_again()
+    during_the_next_chunk(monkeypatch, lambda: moves(one, "132012"))
+    drain()
+    assert {row[1] for row in contents() if row[0] == str(one)} == {"132012"}
+    assert last_sweep().state == "complete"
+    after = contents()
+    forget_rights()
+    publish_again()
+    drain()
+    assert contents() == after
+
+
+def test_a_town_that_cannot_be_stored_leaves_the_other_towns_alone(towns, monkeypatch, caplog):
+    expected = contents()
+    store = recording.store
+
+    def refused(session, code, *arguments, **more):
+        if code == "131172":
+            session.execute(text("INSERT INTO sweep_shards (sweep_id) VALUES (NULL)"))
+        return store(session, code, *arguments, **more)
+
+    monkeypatch.setattr(recording, "store", refused)
+    forget_rights()
+    publish_again()
+    save(towns["131172"][0], lambda document: document | {"facts": {}})
+    save(towns["132012"][0], lambda document: document)
+    drain()
+    assert {row[1] for row in contents()} == {"131121", "132012"}
+    assert last_sweep().state == "running"
+    assert "131172 failed, left for later: IntegrityError" in caplog.text
+    monkeypatch.setattr(recording, "store", store)
+    drain()
+    assert {row[1] for row in contents()} == set(TOWNS)
+    assert len(contents()) >= len(expected) - 20
+    assert last_sweep().state == "complete"
+
+
+def test_what_a_chunk_changed_while_a_newer_publication_took_over_is_looked_at(towns, monkeypatch):
+    with owner_session() as session:
+        session.execute(text("DELETE FROM changes"))
+        session.execute(
+            text("UPDATE entitlements SET deadline_on = '2027-12-31' WHERE programme_key = :key"), {"key": ALLOWANCE}
+        )
+        whom = set(
+            session.execute(
+                text("SELECT household_id FROM entitlements WHERE programme_key = :key"), {"key": ALLOWANCE}
+            ).scalars()
+        )
+        session.commit()
+    publish_again([ALLOWANCE])
+    taking_over = Thread(target=lambda: (publish_again([ALLOWANCE]), sweep._begin_sweep()))
+    during_the_next_chunk(monkeypatch, lambda: (taking_over.start(), taking_over.join(0.5)))
+    drain()
+    taking_over.join(30)
+    drain()
+    with owner_session() as session:
+        left = session.execute(text("SELECT reader, household_id FROM changes")).all()
+    assert {reader for reader, _ in left} == {NOTICES}, "nothing is left under a sweep that is over"
+    assert {one for _, one in left} == whom
