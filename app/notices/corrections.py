@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 
 from app.notices import wording
 from app.notices.quiet_hours import next_allowed
-from app.notices.rows import SUPPORT_KINDS, TakenUp, begins_on, day_of, end_of, is_ending, notice_of
+from app.notices.rows import (
+    SUPPORT_KINDS,
+    TakenUp,
+    begins_on,
+    day_of,
+    end_of,
+    is_ending,
+    is_same_right,
+    next_round,
+    notice_of,
+)
 from app.notices.situation import Situation
 from app.notices.tables import Notice
 from app.platform.clock import japan_date
@@ -90,12 +100,17 @@ def refresh(planned: Notice, right: TakenUp) -> bool:
     """Make a notice that nobody was told yet say what its right says now; return whether it changed."""
     if all(planned.content.get(name) == right.content.get(name) for name in _TOLD):
         return False
-    kept = {name: planned.content[name] for name in ("kind", "title", "changes") if planned.kind == "correction"}
-    planned.content = {**right.content, **kept}
+    planned.content = said_anew(planned, right.content)
     planned.programme_version = right.row.programme_version
     planned.deadline_on = day_of(right.content["deadline_on"])
     planned.expires_at = end_of(right.row.valid_until)
     return True
+
+
+def said_anew(notice: Notice, content: wording.Content) -> wording.Content:
+    """Return what a notice says with another content of its right: a correction stays one, with what it corrected."""
+    kept = {"kind", "title", "changes"} & notice.content.keys() if notice.kind == "correction" else ()
+    return {**content, **{name: notice.content[name] for name in kept}}
 
 
 def worth_telling(told: wording.Content, new: wording.Content, today: dt.date) -> list[wording.Content]:
@@ -145,15 +160,8 @@ def _become_correction(situation: Situation, old: Notice, notice: Notice, change
     notice.id = notice.id or new_id()
     notice.kind = "correction"
     notice.content = wording.correction_content(notice.content, changes)
-    version = notice.programme_version.isoformat()
-    earlier = sum(
-        other.kind == "correction" and _same_right(other, notice) and other.occasion.startswith(version)
-        for other in situation.notices
-    )
-    notice.occasion = f"{version}/{earlier + 1}" if earlier else version
+    earlier = {
+        other.occasion for other in situation.notices if other.kind == "correction" and is_same_right(other, notice)
+    }
+    notice.occasion = next_round(notice.programme_version.isoformat(), earlier)
     old.state, old.closed_reason, old.superseded_by = "superseded", CORRECTED, notice.id
-
-
-def _same_right(one: Notice, other: Notice) -> bool:
-    """Whether two notices are about the same programme and person."""
-    return (one.programme_key, one.subject) == (other.programme_key, other.subject)

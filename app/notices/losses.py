@@ -12,7 +12,7 @@ from app.households.consent import is_given
 from app.households.outcomes import CLOSING
 from app.notices import wording
 from app.notices.quiet_hours import next_allowed
-from app.notices.rows import HOUSEHOLD, SUPPORT_KINDS, is_ending
+from app.notices.rows import HOUSEHOLD, SUPPORT_KINDS, is_ending, is_same_right, next_round
 from app.notices.situation import Situation
 from app.notices.tables import Notice
 from app.platform.clock import japan_date
@@ -37,7 +37,7 @@ def _is_felt(situation: Situation, registry: Registry, notice: Notice, now: dt.d
         notice.state == "cancelled"
         and notice.kind in SUPPORT_KINDS
         and not is_ending(notice)
-        and notice.released_at is not None
+        and situation.first_told_as(notice).released_at is not None
         and (notice.expires_at is None or notice.expires_at > now)
         and not notice.content.get("perhaps")
         and notice.programme_key not in situation.held
@@ -94,13 +94,18 @@ def _loss(situation: Situation, registry: Registry, notice: Notice, now: dt.date
         why = "programme_ended"
     else:
         why = "programme_changed" if programme.version != notice.content.get("version") else "facts_changed"
+    told = {
+        other.occasion
+        for other in situation.notices
+        if is_ending(other) and is_same_right(other, notice) and other.released_at is not None
+    }
     return Notice(
         household_id=situation.household.id,
         municipality_code=situation.household.municipality_code,
         programme_key=notice.programme_key,
         subject=notice.subject,
         kind="correction",
-        occasion=f"ended/{notice.kind}/{notice.occasion}",
+        occasion=next_round(f"ended/{notice.kind}/{notice.occasion}", told),
         sensitive=notice.sensitive,
         guardian=notice.guardian,
         programme_version=notice.programme_version,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.matching.tables import Entitlement
-from app.notices import corrections, information, losses, moving, questions, reminders, wording
+from app.notices import corrections, information, losses, moving, questions, reminders, returns, wording
 from app.notices.quiet_hours import next_allowed
 from app.notices.rows import (
     BEFORE_A_DAY,
@@ -210,16 +210,16 @@ def _only_new(situation: Situation, notices: list[Notice]) -> list[Notice]:
     known = {key_of(notice): notice for notice in situation.notices}
     kept: list[Notice] = []
     for notice in notices:
+        if notice.kind == "new_support" and notice.programme_key != OVERVIEW:
+            if (told_by := returns.told_by(situation, notice, REVIVABLE)) is not None:
+                kept.append(told_by)
+            continue
         earlier = known.get(key_of(notice))
         if earlier is None:
             known[key_of(notice)] = notice
             kept.append(notice)
         elif earlier.state in ("cancelled", "superseded") and earlier.closed_reason in REVIVABLE:
-            earlier.state, earlier.closed_reason = "planned", None
-            earlier.content, earlier.programme_version = notice.content, notice.programme_version
-            earlier.release_at, earlier.expires_at = notice.release_at, notice.expires_at
-            earlier.deadline_on, earlier.overview_id, earlier.released_at = notice.deadline_on, None, None
-            kept.append(earlier)
+            kept.append(returns.revived(earlier, notice))
     return kept
 
 
@@ -228,7 +228,7 @@ def _end_what_no_longer_holds(situation: Situation, result: Plan) -> None:
     for notice in situation.notices:
         if notice.state not in ("planned", "released") or notice.programme_key == OVERVIEW:
             continue
-        if notice.programme_key in situation.unsettled:
+        if notice.programme_key in situation.held:
             continue
         if notice.kind in BEFORE_A_DAY and situation.is_closed(notice.programme_key, notice.subject):
             notice.state, notice.closed_reason = "cancelled", OUTCOME

@@ -1,7 +1,9 @@
 """One notice row from one stored right, and what every planner asks about a right. Pure."""
 
 import datetime as dt
+from collections.abc import Container
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from app.matching.tables import Entitlement
@@ -41,6 +43,17 @@ def is_ending(notice: Notice) -> bool:
 def concerns(row: Entitlement, notice: Notice) -> bool:
     """Whether a notice is about a stored right's programme and person."""
     return (row.programme_key, row.subject) == (notice.programme_key, notice.subject)
+
+
+def is_same_right(one: Notice, other: Notice) -> bool:
+    """Whether two notices are about the same programme and person."""
+    return (one.programme_key, one.subject) == (other.programme_key, other.subject)
+
+
+def next_round(occasion: str, taken: Container[str]) -> str:
+    """Return an occasion that is not taken yet: as it is, numbered from the second round on."""
+    rounds = (occasion if number == 1 else f"{occasion}/{number}" for number in count(1))
+    return next(one for one in rounds if one not in taken)
 
 
 def asks_a_question(row: Entitlement) -> bool:

@@ -51,6 +51,13 @@ def what_is_so(household_id):
     return ["lost" if row.content.get("ended") else "there" for row in living]
 
 
+def is_in_the_last_mail(household_id):
+    """Whether the last mail told what is so now."""
+    rows = notices(household_id, programme_key=ALLOWANCE)
+    (living,) = [row for row in rows if row.kind in ("new_support", "correction") and row.state == "released"]
+    return living.id in messages(household_id, "email")[-1][0].notice_ids
+
+
 def told(day):
     """Let the day come with its announcement and its release."""
     at(day, 10)
@@ -77,3 +84,83 @@ def test_a_right_back_within_a_month_of_its_loss_is_there_again_and_others_are_t
     tell()
     assert what_is_so(household_id) == ["there"]
     assert messages(other, "email")
+
+
+def test_each_return_and_each_second_loss_is_told_by_mail(world):
+    household_id = family()
+    for lost_on, back_on in (("2026-11-26", "2026-12-05"), ("2027-01-20", "2027-03-01")):
+        gives_back = takes_back(household_id)
+        told(lost_on)
+        arrived(household_id)
+        assert what_is_so(household_id) == ["lost"] and is_in_the_last_mail(household_id), lost_on
+        at(back_on, 9)
+        release_due()
+        gives_back()
+        told(back_on)
+        arrived(household_id)
+        assert what_is_so(household_id) == ["there"] and is_in_the_last_mail(household_id), back_on
+    assert {occasion for kind, occasion in of_the_right(household_id) if kind == "new_support"} == {
+        "2026-11-21", "2026-11-21/2", "2026-11-21/3",
+    }  # fmt: skip
+    announce()
+    assert what_is_so(household_id) == ["there"]
+
+
+def a_shorter_deadline(household_id):
+    with owner_session() as session:
+        session.execute(
+            text(
+                "UPDATE entitlements SET deadline_on = '2026-12-03' WHERE household_id = :id AND programme_key = :key"
+            ),
+            {"id": household_id, "key": ALLOWANCE},
+        )
+        rights_changed(session, household_id, "131121")
+        session.commit()
+
+
+def test_told_corrected_lost_and_back_is_told_again(world):
+    household_id = family()
+    a_shorter_deadline(household_id)
+    told("2026-11-25")
+    arrived(household_id)
+    assert ("correction", "released") in [(kind, state) for (kind, _), state in of_the_right(household_id).items()]
+    gives_back = takes_back(household_id)
+    told("2026-11-26")
+    arrived(household_id)
+    assert what_is_so(household_id) == ["lost"]
+    before = len(messages(household_id, "email"))
+    gives_back()
+    told("2026-11-30")
+    assert what_is_so(household_id) == ["there"]
+    assert len(messages(household_id, "email")) == before + 1
+
+
+def test_a_corrected_right_that_is_back_before_its_loss_was_told_stands_as_corrected(world):
+    household_id = family()
+    a_shorter_deadline(household_id)
+    told("2026-11-25")
+    arrived(household_id)
+    at("2026-11-26", 22)
+    gives_back = takes_back(household_id)
+    announce()
+    gives_back()
+    announce()
+    told("2026-11-27")
+    living = [
+        row for row in notices(household_id, programme_key=ALLOWANCE, kind="correction") if row.state == "released"
+    ]
+    assert [bool(row.content.get("ended")) for row in living] == [False]
+    assert living[0].content["changes"] and what_is_so(household_id) == ["there"]
+    assert not any("対象ではなくなった" in mail["subject"] for _, mail in messages(household_id, "email"))
+
+
+def test_a_loss_is_told_although_the_correction_before_it_was_not(world):
+    household_id = family()
+    at("2026-11-25", 22)
+    a_shorter_deadline(household_id)
+    announce()
+    takes_back(household_id)
+    announce()
+    told("2026-11-26")
+    assert what_is_so(household_id) == ["lost"]
+    assert "対象ではなくなった" in messages(household_id, "email")[-1][1]["subject"]
