@@ -23,9 +23,14 @@ class Entitlement(SQLModel, table=True):
     __tablename__ = "entitlements"
     __table_args__ = (
         UniqueConstraint("household_id", "programme_key", "subject", "valid_from", name="entitlements_period"),
-        Index("entitlements_due", "announce_on", postgresql_where=text("announced_at IS NULL")),
+        Index("entitlements_due", "municipality_code", "announce_on", postgresql_where=text("announced_at IS NULL")),
         Index("entitlements_programme", "programme_key", "municipality_code"),
-        Index("entitlements_review", "review_on", postgresql_where=text("review_on IS NOT NULL")),
+        Index(
+            "entitlements_review",
+            "municipality_code",
+            "review_on",
+            postgresql_where=text("review_on IS NOT NULL"),
+        ),
     )
 
     id: uuid.UUID = Field(default_factory=new_id, primary_key=True)

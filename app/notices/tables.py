@@ -21,6 +21,12 @@ class Notice(SQLModel, table=True):
         Index("notices_due", "release_at", postgresql_where=text("state = 'planned'")),
         Index("notices_household", "household_id", "created_at"),
         Index("notices_ending", "expires_at", postgresql_where=text("state = 'released'")),
+        Index(
+            "notices_told",
+            "programme_key",
+            "household_id",
+            postgresql_where=text("kind IN ('new_support', 'correction')"),
+        ),
         Index("notices_bulletin", "occasion", "household_id", postgresql_where=text("kind = 'information'")),
     )
 

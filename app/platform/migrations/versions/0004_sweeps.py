@@ -26,6 +26,12 @@ def upgrade() -> None:
     _make_tables()
     op.create_index("household_documents_in_order", "household_documents", ["municipality_code", "household_id"])
     op.create_index("changes_of_reader", "changes", ["reader", "municipality_code"])
+    for name, day, which in (
+        ("entitlements_due", "announce_on", "announced_at IS NULL"),
+        ("entitlements_review", "review_on", "review_on IS NOT NULL"),
+    ):  # every look-up is of one municipality, because row-level security is
+        op.drop_index(name, table_name="entitlements")
+        op.create_index(name, "entitlements", ["municipality_code", day], postgresql_where=sa.text(which))
     for table, (app_sees, worker_sees) in POLICIES.items():
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")

@@ -35,6 +35,8 @@ def upgrade() -> None:
     _make_reach()
     _make_campaigns()
     _make_audits()
+    which = sa.text("kind IN ('new_support', 'correction')")  # what came of the first few is read by programme
+    op.create_index("notices_told", "notices", ["programme_key", "household_id"], postgresql_where=which)
     op.create_table(
         "heartbeats",
         sa.Column("name", _text(), nullable=False),
