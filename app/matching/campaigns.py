@@ -26,10 +26,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, or_, text
+from sqlalchemy.orm import Mapped
 from sqlmodel import Session, col, select
 
 from app.matching.oversight_tables import Campaign, ReachCount
-from app.matching.tables import Entitlement
 from app.platform import clock
 from app.platform.change_queue import NOTICES, forget, many_rights_changed, pass_on
 from app.platform.errors import NotFound, NotPermitted
@@ -65,11 +65,11 @@ class Held:
         few = (key for key in self.canaries if self.holds(key, household_id))
         return self.programmes.union(few)
 
-    def lets_through(self) -> ColumnElement[bool]:
-        """Return the same as a condition on stored rights, for whoever looks for those that are due."""
-        all_but = col(Entitlement.programme_key).not_in(self.programmes | self.canaries.keys())
+    def lets_through(self, programme_key: Mapped[str], household_id: Mapped[uuid.UUID]) -> ColumnElement[bool]:
+        """Return the same as a condition on rows of a programme and a household, for whoever looks for what is due."""
+        all_but = programme_key.not_in(self.programmes | self.canaries.keys())
         few = (
-            and_(col(Entitlement.programme_key) == key, are_canaries(campaign_id, share, col(Entitlement.household_id)))
+            and_(programme_key == key, are_canaries(campaign_id, share, household_id))
             for key, (campaign_id, share) in self.canaries.items()
         )
         return or_(all_but, *few)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import text
 from sqlmodel import Session, col, select
@@ -16,6 +17,8 @@ from app.platform.errors import NotFound
 READER = "quarantine"
 """In the change queue: households whose rights a sweep changed before one of its programmes broke."""
 LIFTED = "lifted"
+TELLING: Final = "telling"
+"""In the place of a programme: a household whose notices could not be planned or released."""
 
 
 def quarantined(session: Session) -> Sequence[QuarantinedProgramme]:
@@ -121,8 +124,8 @@ def _failing_for_many(session: Session) -> dict[str, Fault]:
     rows = session.execute(
         text(
             "SELECT programme_key, min(error_class), min(error_text) FROM set_aside_households"
-            " WHERE programme_key <> :every GROUP BY 1 HAVING count(*) > :most"
+            " WHERE programme_key NOT IN (:every, :telling) GROUP BY 1 HAVING count(*) > :most"
         ),
-        {"every": EVERY_PROGRAMME, "most": MOST_SET_ASIDE},
+        {"every": EVERY_PROGRAMME, "telling": TELLING, "most": MOST_SET_ASIDE},
     )
     return {key: Fault(error_class, error_text) for key, error_class, error_text in rows}

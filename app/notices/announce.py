@@ -5,12 +5,14 @@ job is the same call. What is releasable at once goes in the planning transactio
 """
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import text
-from sqlmodel import Session, col, select
+from sqlmodel import Session, and_, col, or_, select
 
 from app.delivery.halting import let_go
 from app.delivery.log import undeliverable_notices
@@ -21,14 +23,17 @@ from app.matching.tables import Entitlement
 from app.notices.app_events import ended_events
 from app.notices.canary import advance
 from app.notices.expiry import expire_due
-from app.notices.holding import Holds, holds_in
+from app.notices.holding import Holds, holds_in, look_again, pass_back
 from app.notices.pace import keep
 from app.notices.planning import Plan, plan
 from app.notices.recall import call_back, compose_what_is_halted, tell_again
 from app.notices.release import Message, release
+from app.notices.rows import BEFORE_A_DAY
+from app.notices.setting_aside import forgive, is_not_set_aside, one_by_one_if_need_be
 from app.notices.situation import Situation, read_messages_again, read_situations
 from app.notices.tables import Notice
 from app.platform import bell, clock
+from app.platform.change_queue import NOTICES, Change
 from app.platform.database import Context, worker_session
 from app.platform.halt_kinds import HaltKind
 from app.platform.halts import halts_in_force
@@ -36,6 +41,8 @@ from app.registry.loading import Registry
 from app.registry.versions import published_now
 
 BATCH = 500
+WINDOW_SECONDS = 60.0
+"""How long one release goes on before it leaves the rest to the next tick."""
 
 
 @dataclass(slots=True)
@@ -48,6 +55,14 @@ class Announced:
     queued: int = 0
     municipalities: set[str] = field(default_factory=set)
 
+    def add(self, done: "Announced") -> None:
+        """Add what one transaction did."""
+        self.households += done.households
+        self.planned += done.planned
+        self.released += done.released
+        self.queued += done.queued
+        self.municipalities |= done.municipalities
+
 
 def announce(municipality_code: str | None = None) -> Announced:
     """Plan and release for every entitlement whose day has come, and for every household whose rights changed.
@@ -56,11 +71,17 @@ def announce(municipality_code: str | None = None) -> Announced:
         municipality_code: only there; None = everywhere (the nightly job).
     """
     now = clock.now()
-    advance(now)
+    if municipality_code is None:
+        advance(now)
+    with worker_session() as session:
+        pass_back(session, municipality_code)
+        session.commit()
     result = Announced()
     for code in [municipality_code] if municipality_code else municipalities_with_households():
-        while _announce_batch(code, now, result):
-            pass
+        while ids := _households_to_look_at(code, now):
+            one_by_one_if_need_be(code, ids, partial(_announce, code, now, result))
+            if len(ids) < BATCH:
+                break
     if result.queued:
         bell.ring_dispatch()
     return result
@@ -71,6 +92,7 @@ def release_due() -> Announced:
     now = clock.now()
     _settle_halts(now)
     result = Announced(queued=expire_due(now))
+    give_up_at = time.monotonic() + WINDOW_SECONDS
     last = uuid.UUID(int=0)
     while households := _households_to_release(now, last):
         last = households[-1][0]
@@ -78,7 +100,9 @@ def release_due() -> Announced:
         for household_id, code in households:
             by_municipality.setdefault(code, []).append(household_id)
         for code, ids in by_municipality.items():
-            _release_in(code, ids, now, result)
+            one_by_one_if_need_be(code, ids, partial(_release_in, code, now, result))
+        if time.monotonic() > give_up_at:
+            break  # what was released is out of the way; the next tick goes on with the rest
     if result.queued:
         bell.ring_dispatch()
     return result
@@ -93,27 +117,42 @@ def _settle_halts(now: dt.datetime) -> None:
             bell.ring_dispatch()
 
 
-def _announce_batch(municipality_code: str, now: dt.datetime, result: Announced) -> bool:
+def _households_to_look_at(municipality_code: str, now: dt.datetime) -> list[uuid.UUID]:
+    """Return the next households of a municipality that changed or have a right whose day has come."""
+    with worker_session(Context(municipality=municipality_code)) as session:
+        holds = holds_in(session, municipality_code)
+        if holds.everything:
+            return []
+        changed = _households_that_changed(session, municipality_code)
+        return sorted(changed | _households_with_due_rights(session, now, holds))
+
+
+def _announce(municipality_code: str, now: dt.datetime, result: Announced, ids: Sequence[uuid.UUID]) -> None:
+    done = Announced(households=len(ids), municipalities={municipality_code})
     with worker_session(Context(municipality=municipality_code)) as session:
         lock_municipality(session, municipality_code)
         holds = holds_in(session, municipality_code)
         if holds.everything:
-            return False
-        changed = _households_that_changed(session, municipality_code)
-        ids = sorted(changed | _households_with_due_rights(session, now, holds))
-        if not ids:
-            return False
+            return
+        changed = _take_changes(session, municipality_code, ids)
         registry = published_now(session).registry
         situations = read_situations(session, ids, holds)
         for situation in situations:
             if situation.household.id in changed:
                 _tell_what_did_not_arrive(session, situation, now)
-        messages = _plan_and_release(session, situations, registry, now, result)
-        result.queued += len(enqueue_all(session, messages))
-        result.households += len(ids)
-        result.municipalities.add(municipality_code)
+                _look_again_at_what_is_held(session, situation)
+        messages = _plan_and_release(session, situations, registry, now, done)
+        done.queued += len(enqueue_all(session, messages))
+        forgive(session, ids)
         session.commit()
-    return len(ids) >= BATCH
+    result.add(done)
+
+
+def _look_again_at_what_is_held(session: Session, situation: Situation) -> None:
+    """Queue another look for when a programme of which something was told, or is planned, is held no more."""
+    told = {notice.programme_key for notice in situation.notices if notice.state in ("planned", "released")}
+    if passed_over := told & situation.held:
+        look_again(session, situation.household.id, situation.household.municipality_code, passed_over)
 
 
 def _tell_what_did_not_arrive(session: Session, situation: Situation, now: dt.datetime) -> None:
@@ -130,7 +169,8 @@ def _households_with_due_rights(session: Session, now: dt.datetime, holds: Holds
     statement = (
         select(col(Entitlement.household_id))
         .where(col(Entitlement.announced_at).is_(None), Entitlement.announce_on <= clock.japan_date(now))
-        .where(holds.lets_through())
+        .where(holds.lets_through(col(Entitlement.programme_key), col(Entitlement.household_id)))
+        .where(is_not_set_aside(col(Entitlement.household_id)))
         .distinct()
         .limit(BATCH)
     )
@@ -138,12 +178,24 @@ def _households_with_due_rights(session: Session, now: dt.datetime, holds: Holds
 
 
 def _households_that_changed(session: Session, municipality_code: str) -> set[uuid.UUID]:
-    """Take households whose rights or messages changed from the queue."""
-    statement = text(
-        "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE municipality_code = :code"
-        " AND reader = 'notices' ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING household_id"
+    """Return households whose rights or messages changed, those that wait longest first."""
+    statement = (
+        select(Change.household_id)
+        .where(Change.municipality_code == municipality_code, Change.reader == NOTICES)
+        .where(is_not_set_aside(col(Change.household_id)))
+        .order_by(col(Change.id))
+        .limit(BATCH)
     )
-    return set(session.execute(statement, {"code": municipality_code, "most": BATCH}).scalars())
+    return {household_id for household_id in session.exec(statement) if household_id is not None}
+
+
+def _take_changes(session: Session, municipality_code: str, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Take what the queue holds for these households; return whom it names."""
+    statement = text(
+        "DELETE FROM changes WHERE municipality_code = :code AND reader = 'notices' AND household_id = ANY(:ids)"
+        " RETURNING household_id"
+    )
+    return set(session.execute(statement, {"code": municipality_code, "ids": list(ids)}).scalars())
 
 
 def _plan_and_release(
@@ -196,13 +248,16 @@ def _release(situation: Situation, now: dt.datetime, result: Announced, session:
 
 
 def _households_to_release(now: dt.datetime, after: uuid.UUID) -> list[tuple[uuid.UUID, str]]:
-    """Return the next households, by id, that have a planned notice whose moment has come and that nothing halts."""
+    """Return the next households, by id, that have a planned notice whose moment has come and that nothing holds."""
     with worker_session() as session:
-        halts = halts_in_force(session)
+        halts, holds = halts_in_force(session), holds_in(session, "")
+        may_go = holds.lets_through(col(Notice.programme_key), col(Notice.household_id))
+        reminds = and_(col(Notice.kind).in_(BEFORE_A_DAY), col(Notice.programme_key).not_in(holds.programmes))
         rows = session.exec(
             select(Notice.household_id, Notice.municipality_code)
             .where(Notice.state == "planned", Notice.release_at <= now, Notice.household_id > after)
-            .where(col(Notice.programme_key).not_in(halts.names(HaltKind.PROGRAMME)))
+            .where(or_(may_go, reminds))
+            .where(is_not_set_aside(col(Notice.household_id)))
             .where(col(Notice.municipality_code).not_in(halts.names(HaltKind.MUNICIPALITY)))
             .distinct()
             .order_by(col(Notice.household_id))
@@ -211,15 +266,16 @@ def _households_to_release(now: dt.datetime, after: uuid.UUID) -> list[tuple[uui
         return [(household_id, code) for household_id, code in rows]
 
 
-def _release_in(municipality_code: str, ids: Sequence[uuid.UUID], now: dt.datetime, result: Announced) -> None:
+def _release_in(municipality_code: str, now: dt.datetime, result: Announced, ids: Sequence[uuid.UUID]) -> None:
+    done = Announced(households=len(ids), municipalities={municipality_code})
     with worker_session(Context(municipality=municipality_code)) as session:
         holds = holds_in(session, municipality_code)
         if holds.everything:
             return
         messages: list[Message] = []
         for situation in read_situations(session, ids, holds):
-            messages += _release(situation, now, result, session)
-        result.queued += len(enqueue_all(session, messages))
-        result.households += len(ids)
-        result.municipalities.add(municipality_code)
+            messages += _release(situation, now, done, session)
+        done.queued += len(enqueue_all(session, messages))
+        forgive(session, ids)
         session.commit()
+    result.add(done)

@@ -2,12 +2,14 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 
 from sqlmodel import Session, col, select
 
 from app.delivery.outbox import WebhookMessage, enqueue_all
 from app.notices.app_events import EXPIRED, ended_events
 from app.notices.holding import holds_in
+from app.notices.setting_aside import is_not_set_aside, one_by_one_if_need_be
 from app.notices.situation import read_situations
 from app.notices.tables import Notice
 from app.platform.database import Context, worker_session
@@ -17,15 +19,16 @@ HOUSEHOLDS_AT_ONCE = 500
 
 def expire_due(now: dt.datetime) -> int:
     """Expire every told notice whose `expires_at` has come; return how many events for apps were queued."""
-    queued, last = 0, uuid.UUID(int=0)
+    done: list[int] = []
+    last = uuid.UUID(int=0)
     while households := _households(now, last):
         last = households[-1][0]
         by_municipality: dict[str, list[uuid.UUID]] = {}
         for household_id, code in households:
             by_municipality.setdefault(code, []).append(household_id)
         for code, ids in by_municipality.items():
-            queued += _expire_in(code, ids, now)
-    return queued
+            one_by_one_if_need_be(code, ids, lambda some, code=code: done.append(_expire_in(code, some, now)))  # type: ignore[misc]
+    return sum(done)
 
 
 def _households(now: dt.datetime, after: uuid.UUID) -> list[tuple[uuid.UUID, str]]:
@@ -34,6 +37,7 @@ def _households(now: dt.datetime, after: uuid.UUID) -> list[tuple[uuid.UUID, str
         rows = session.exec(
             select(Notice.household_id, Notice.municipality_code)
             .where(Notice.state == "released", col(Notice.expires_at) <= now, Notice.household_id > after)
+            .where(is_not_set_aside(col(Notice.household_id)))
             .distinct()
             .order_by(col(Notice.household_id))
             .limit(HOUSEHOLDS_AT_ONCE)
@@ -41,14 +45,14 @@ def _households(now: dt.datetime, after: uuid.UUID) -> list[tuple[uuid.UUID, str
         return [(household_id, code) for household_id, code in rows]
 
 
-def _expire_in(municipality_code: str, ids: list[uuid.UUID], now: dt.datetime) -> int:
+def _expire_in(municipality_code: str, ids: Sequence[uuid.UUID], now: dt.datetime) -> int:
     with worker_session(Context(municipality=municipality_code)) as session:
         queued = _expire(session, municipality_code, ids, now)
         session.commit()
     return queued
 
 
-def _expire(session: Session, municipality_code: str, ids: list[uuid.UUID], now: dt.datetime) -> int:
+def _expire(session: Session, municipality_code: str, ids: Sequence[uuid.UUID], now: dt.datetime) -> int:
     messages: list[WebhookMessage] = []
     for situation in read_situations(session, ids, holds_in(session, municipality_code)):
         over = [

@@ -45,7 +45,7 @@ def is_emergency(notice: Notice) -> bool:
 
 def is_held(situation: Situation, notice: Notice) -> bool:
     """Whether an operator halted the programme that information concerns; it waits for no sweep and no campaign."""
-    return notice.programme_key in situation.held - situation.unsettled
+    return notice.programme_key in situation.halted
 
 
 def keeps_quiet(situation: Situation, notice: Notice) -> bool:

@@ -15,7 +15,7 @@ from app.notices.app_events import CANCELLED, EXPIRED, ended_events, told_events
 from app.notices.messages import URGENT_DAYS, days_left, is_urgent, push
 from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
-from app.notices.rows import OUTCOME, OVERVIEW, is_ending
+from app.notices.rows import BEFORE_A_DAY, OUTCOME, OVERVIEW, SUPPORT_KINDS, is_ending
 from app.notices.situation import Situation
 from app.notices.tables import Notice, PushLog
 from app.platform.clock import japan_date
@@ -107,7 +107,7 @@ def _what_holds(situation: Situation, planned: Sequence[Notice], now: dt.datetim
             result.messages += _end_on_screens(situation, notice, now)
         elif general:
             ready += [] if information.is_held(situation, notice) else [notice]
-        elif notice.programme_key in situation.held:
+        elif notice.programme_key in situation.held and not _was_told_before(situation, notice):
             # It goes by itself when its time comes; an overview of today goes without it.
             notice.overview_id = None
             result.notices.append(notice)
@@ -116,6 +116,20 @@ def _what_holds(situation: Situation, planned: Sequence[Notice], now: dt.datetim
                 notice.content = moving.as_it_is_now(situation, notice.content)
             ready.append(notice)
     return ready
+
+
+def _was_told_before(situation: Situation, notice: Notice) -> bool:
+    """Whether a notice says that a day comes near, of a right that was told before a campaign came to hold it."""
+    return (
+        notice.kind in BEFORE_A_DAY
+        and notice.programme_key in situation.held_by_campaign
+        and any(
+            told.kind in SUPPORT_KINDS
+            and told.state == "released"
+            and (told.programme_key, told.subject) == (notice.programme_key, notice.subject)
+            for told in situation.notices
+        )
+    )
 
 
 def _tell_emergencies(situation: Situation, ready: Sequence[Notice], now: dt.datetime, result: Release) -> list[Notice]:

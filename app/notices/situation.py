@@ -56,9 +56,11 @@ class Situation:
     waiting: set[uuid.UUID] = field(default_factory=set)
     """Notices with a message that has not gone out yet and may still be called back."""
     held: frozenset[str] = frozenset()
-    """Programmes that this household is not told of now; see `app.notices.holding`."""
-    unsettled: frozenset[str] = frozenset()
-    """Of these, whose stored rights nobody vouches for yet: nothing told of them is taken back or corrected."""
+    """Programmes that this household is not told of now, nor is anything taken back; see `app.notices.holding`."""
+    halted: frozenset[str] = frozenset()
+    """Of these, what an operator halted."""
+    held_by_campaign: frozenset[str] = frozenset()
+    """Of these, what a campaign alone holds: a day that comes near of what was told before it is still told."""
     reserved: frozenset[str] = frozenset()
     """Kinds of contacts whose month allows only what is urgent."""
     used_up: frozenset[str] = frozenset()
@@ -150,7 +152,8 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID], hold
             notices=notices[household.id],
             pushes=pushes[household.id],
             held=holds.of(household.id),
-            unsettled=holds.unsettled(household.id),
+            halted=holds.halted,
+            held_by_campaign=holds.by_campaign_alone(household.id),
             reserved=reserved,
             used_up=used_up,
             is_changing=household.id in changing,

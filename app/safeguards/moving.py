@@ -6,6 +6,7 @@ never to a town; the rows go to the new town's context with the gate, and the ol
 """
 
 import datetime as dt
+import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +17,17 @@ from app.delivery.claim import wait_until_no_live_claim
 from app.households import moves
 from app.households.profiles import save_document
 from app.households.tables import HouseholdDocument, Move
+from app.matching.faults import OF_ONE, Fault
 from app.matching.sweep import municipalities_with_households
 from app.matching.tables import Entitlement
 from app.notices.recall import compose_anew
 from app.platform import bell, clock
 from app.platform.change_queue import rights_changed
 from app.platform.database import Context, app_session, worker_session
-from app.platform.errors import Conflict, NotFound
+from app.platform.errors import Conflict, NotFound, TodokeError
 
 _CALLED_BACK = "moved"
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,11 @@ def carry_out_due() -> int:
                 select(Move.household_id, Move.id).where(Move.state == moves.ANNOUNCED, Move.moved_on <= clock.today())
             ).all()
         for household_id, move_id in due:
-            carried_out += _carry_out(code, household_id, move_id)
+            try:
+                carried_out += _carry_out(code, household_id, move_id)
+            except (*OF_ONE, TodokeError) as error:
+                fault = Fault.of(error)
+                _logger.error("a move in %s was left for later: %s at %s", code, fault.error_class, fault.text)
     if carried_out:
         bell.ring(bell.MATCH)
         bell.ring(bell.RELEASE)
