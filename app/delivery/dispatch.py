@@ -378,6 +378,8 @@ def _record_and_claim(
             turn = replace(turn, recorded=_recorded(session, finished, unsent))
         if request is not None and any(request.free.values()):
             request = replace(request, claimed_by=presence.number())
+            if presence.looks_around():
+                end_leases_of_the_dead(session, queues.live_queues(session), request.lease_seconds)
             turn = replace(turn, claimed=claims.claim(session, clock.now(), request))
             session.commit()
     return turn

@@ -32,7 +32,9 @@ _LONGEST_BODY: Final = 20_000
 KEY_GIVEN_AWAY: Final = "dedupe_key = dedupe_key || ':' || id"
 #: Messages that tell of a notice, and are told again by planning. Other events begin or end something: whoever called
 #: those back would leave a notice on a screen for ever.
-TELLS: Final = "(lane = 'notice' OR event_type IN ('notice.created', 'notice.updated'))"
+TELLS: Final = (
+    "(lane = 'notice' OR event_type NOT IN ('link.created', 'link.revoked', 'notice.cancelled', 'notice.expired'))"
+)
 #: States in which a message has ended and its family or app heard nothing of it.
 ENDED_UNTOLD: Final = "(lane <> 'transactional' AND (state = 'cancelled' OR (state = 'failed' AND lane = 'notice')))"
 

@@ -6,6 +6,7 @@ connection was lost and the process lives, its leases may end early: what it sen
 request of it starts later than the sweep may notice, because a claimed row is on the wire or given back by then.
 """
 
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -20,6 +21,7 @@ from app.platform.settings import settings
 _LOCKS: Final = 8_150
 #: Younger claims are left alone: their process may have lost its connection before they were on the wire.
 _SETTLED_SECONDS: Final = 2.0
+_LOOK_EVERY_SECONDS: Final = 2.0
 
 
 class Presence:
@@ -28,6 +30,7 @@ class Presence:
     def __init__(self) -> None:
         self._connection: Connection | None = None
         self._number = 0
+        self._looked_at = 0.0
 
     def number(self) -> int:
         """Return this process's number, present in the database from now on.
@@ -48,6 +51,14 @@ class Presence:
         connection.execute(text("SELECT pg_advisory_lock(:locks, :number)"), {"locks": _LOCKS, "number": self._number})
         self._connection = connection
         return self._number
+
+    def looks_around(self) -> bool:
+        """Say whether it is time to see who is no longer there: a busy process must not wait for the sweep to tell."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_EVERY_SECONDS:
+            return False
+        self._looked_at = now
+        return True
 
     def close(self) -> None:
         """Be present no more."""

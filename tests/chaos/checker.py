@@ -107,9 +107,17 @@ class Case:
         return self.evidence.endpoints.get(decision.endpoint or "", {}).get("manner", "healthy")
 
 
-def why_forbidden(decision: Decision, gate: GateChange) -> str | None:
-    """Say why a gate lets a decision not pass; None if it does."""
-    if decision.epoch is not None and decision.epoch != gate.epoch:
+#: Events that tell nothing new about a family and leave a dead notice or link on a screen if they do not arrive.
+BEGINS_OR_ENDS: Final = ("link.created", "link.revoked", "notice.cancelled", "notice.expired")
+
+
+def why_forbidden(decision: Decision, gate: GateChange, *, renewed: bool = False) -> str | None:
+    """Say why a gate lets a decision not pass; None if it does.
+
+    With `renewed` what begins or ends something may have been put under the new epoch by the safeguard that raised it.
+    """
+    was_renewed = renewed and decision.event_type in BEGINS_OR_ENDS
+    if decision.epoch is not None and decision.epoch != gate.epoch and not was_renewed:
         return f"decided under epoch {decision.epoch}, the gate is at {gate.epoch}"
     if decision.lane != "transactional" and set(decision.subjects) & set(gate.stopped):
         return "about a person whose messages were stopped"
@@ -171,7 +179,7 @@ def claimed_after_stop(case: Case) -> Iterator[Violation]:
             continue
         for claim in case.claims(decision):
             gate = case.gate_at(decision.household, claim.committed_at)
-            why = why_forbidden(decision, gate) if gate is not None else None
+            why = why_forbidden(decision, gate, renewed=True) if gate is not None else None
             if gate is not None and why is not None:
                 late = (claim.committed_at - gate.committed_at) * 1000
                 yield Violation("claimed_after_stop", f"{decision.id} {late:.1f} ms after: {why}")
@@ -207,7 +215,7 @@ def _answered_before(case: Case, answers: Mapping[str, Sequence[float]], decisio
     if not place:
         return False
     gates = case.gates_between(household, given[place - 1], at)
-    return bool(gates) and all(why_forbidden(decision, gate) is not None for gate in gates)
+    return bool(gates) and all(why_forbidden(decision, gate, renewed=True) is not None for gate in gates)
 
 
 def two_ids(case: Case) -> Iterator[Violation]:

@@ -249,10 +249,12 @@ def enrol_families(folder: Path, partners: Sequence[UUID], count: int, *, seed: 
                 for document, own in zip(itertools.islice(documents, count), contacts, strict=True)
             ],
         )
+        # Before the commit: the database may be crashed between it and its answer.
+        for household_id, own in zip(ids, contacts, strict=True):
+            for _, address in own:
+                append(folder / "addresses.jsonl", household=household_id, address=address)
         session.commit()
-    for household_id, own in zip(ids, contacts, strict=True):
-        for _, address in own:
-            append(folder / "addresses.jsonl", household=household_id, address=address)
+    for household_id in ids:
         for partner_id in partners_of(partners, household_id):
             link(household_id, partner_id, by="guardian:g1", via="chaos")
     return ids

@@ -214,3 +214,12 @@ def test_every_broken_build_has_a_violation_that_the_checker_can_find():
     assert set().union(*broken.EXPECTED.values()) <= known
     with pytest.raises(ValueError, match="expected one of claim_without_gate"):
         broken.break_worker("no_such_build")
+
+
+@pytest.mark.parametrize(
+    ("event_type", "named"),
+    [("notice.cancelled", False), ("link.created", False), ("notice.created", True), ("survey.asked", True)],
+)
+def test_what_begins_or_ends_something_may_go_under_the_next_epoch_and_nothing_else_may(event_type, named):
+    gates = [gate(1.0), gate(100.9, number=2, epoch=1)]
+    assert ("claimed_after_stop" in found(decisions=[decision(event_type=event_type)], gates=gates)) == named

@@ -42,7 +42,10 @@ def test_a_page_enqueues_for_its_own_household_only(world):
     with app_session(Context(household=mine.household_id)) as session:
         assert enqueue_email(session, world.mail(mine, lane=Lane.TRANSACTIONAL)) is not None
         session.commit()
-    with app_session(Context(household=mine.household_id)) as session, pytest.raises(Exception, match="row-level security"):
+    with (
+        app_session(Context(household=mine.household_id)) as session,
+        pytest.raises(Exception, match="row-level security"),
+    ):
         enqueue_email(session, world.mail(other))
 
 
@@ -150,3 +153,21 @@ def test_every_queue_is_seen_with_what_is_due_in_it(world):
     with worker_session() as session:
         due = {state.waiting.queue: state.waiting.first_attempts for state in queue_states(session, clock.now())}
     assert due == {f"webhook:{endpoint.id}": 2, "email:notice": 1}
+
+
+def test_whatever_is_not_known_to_begin_or_end_something_is_called_back(world):
+    gate, endpoint = world.household(), world.endpoint()
+    events = ["survey.asked", "notice.created", "notice.cancelled", "link.created"]
+    ids = dict(
+        zip(events, world.enqueue(*[world.webhook(endpoint, gate, event_type=one) for one in events]), strict=True)
+    )
+    with worker_session() as session:
+        called_back = cancel_queued(session, "consent_withdrawn", household_id=gate.household_id, telling_only=True)
+        session.commit()
+    assert called_back.messages == 2
+    assert {one: world.delivery(ids[one]).state for one in events} == {
+        "survey.asked": "cancelled",
+        "notice.created": "cancelled",
+        "notice.cancelled": "scheduled",
+        "link.created": "scheduled",
+    }
