@@ -3,11 +3,13 @@
 import datetime as dt
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
 from app.delivery.outbox import content_of
 from app.delivery.tables import Delivery
+from app.households import moves
 from app.households.moves import moves_of
 from app.households.profiles import read_document
 from app.households.protection import clear_protection, raise_protection
@@ -16,6 +18,7 @@ from app.matching.sweep import drain
 from app.notices.announce import announce, release_due
 from app.notices.tables import Notice
 from app.platform import clock
+from app.platform.change_queue import rights_changed
 from app.platform.database import Context, app_session, owner_session, worker_session
 from app.platform.errors import Conflict, InvalidInput
 from app.safeguards.moving import carry_out_due, move, undo_move
@@ -191,3 +194,69 @@ def test_the_database_itself_keeps_the_gate_from_being_lowered(todoke_environmen
         session.commit()
     with owner_session() as session:
         assert session.get_one(Household, household_id).protected_at is None
+
+
+def takes_back(household_id, programme):
+    with owner_session() as session:
+        session.execute(
+            text("DELETE FROM entitlements WHERE household_id = :id AND programme_key = :key"),
+            {"id": household_id, "key": programme},
+        )
+        rights_changed(session, household_id, session.get_one(Household, household_id).municipality_code)
+        session.commit()
+
+
+def test_what_is_lost_after_a_move_was_told_is_told_by_itself(family):
+    move(family, KITA, dt.date(2026, 11, 20), by="guardian:g1")
+    work()
+    with owner_session() as session:
+        session.execute(text("UPDATE deliveries SET state = 'delivered', requests = 1 WHERE state = 'scheduled'"))
+        session.commit()
+    (moved,) = notices(family)
+    named = {key for part in parts_of(moved).values() for key, _ in part}
+    assert "000000/child-allowance" in named or f"{KITA}/child-allowance" in named
+    (key,) = named & {"000000/child-allowance", f"{KITA}/child-allowance"}
+    clock.shift_to(clock.at_japan_time(dt.date(2026, 12, 21), 10))
+    takes_back(family, key)
+    announce()
+    clock.shift_to(clock.at_japan_time(dt.date(2026, 12, 28), 10))
+    release_due()
+    losses = [one for one in notices(family, "correction") if one.programme_key == key and one.content.get("ended")]
+    assert losses and {(one.overview_id, one.state) for one in losses} == {(None, "released")}
+    with owner_session() as session:
+        told = {notice_id for row in session.exec(select(Delivery)) for notice_id in row.notice_ids}
+    assert {one.id for one in losses} <= told
+
+
+def test_what_was_filed_under_a_move_stands_by_itself_once_the_move_is_taken_back(family):
+    clock.shift_to(clock.at_japan_time(dt.date(2026, 11, 26), 22))
+    moved_id = move(family, KITA, dt.date(2026, 11, 20), by="guardian:g1").move_id
+    drain()
+    announce()
+    (moved,) = notices(family)
+    assert [one for one in notices(family, "new_support") if one.overview_id == moved.id]
+    undo_move(family, moved_id)
+    drain()
+    announce()
+    assert [one.state for one in notices(family)] == ["cancelled"]
+    kinds = ("new_support", "correction")
+    assert not [one for kind in kinds for one in notices(family, kind) if one.overview_id == moved.id]
+
+
+def test_a_move_that_cannot_be_carried_out_leaves_the_others_alone(published_registry, monkeypatch, caplog):
+    broken, beside = enrolled(a_household(TOSHIMA, **FAMILY)), enrolled(a_household(TOSHIMA, **FAMILY))
+    for one in (broken, beside):
+        move(one, KITA, ON, by="guardian:g1")
+    take_effect = moves.take_effect
+
+    def failing(session, due, rights):
+        if due.household_id == broken:
+            raise ValueError("x")
+        take_effect(session, due, rights)
+
+    monkeypatch.setattr(moves, "take_effect", failing)
+    clock.shift_to(clock.at_japan_time(ON, 10))
+    assert carry_out_due() == 1
+    assert f"a move in {TOSHIMA} was left for later: ValueError" in caplog.text
+    monkeypatch.setattr(moves, "take_effect", take_effect)
+    assert carry_out_due() == 1
