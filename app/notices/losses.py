@@ -28,7 +28,20 @@ def of(situation: Situation, registry: Registry, ended: Iterable[Notice], now: d
     """Return what to tell of the notices that planning has just cancelled because their right is gone."""
     if not situation.agrees_to("matching:basic", now):
         return []
-    return [_loss(situation, registry, notice, now) for notice in ended if _is_felt(situation, registry, notice, now)]
+    ended = list(ended)
+    lately = {notice.subject for notice in situation.notices if notice in ended or _was_told_lately(notice, now)}
+    return [
+        _loss(situation, registry, notice, now)
+        for notice in ended
+        if _is_felt(situation, registry, notice, now)
+        and _is_part_of(situation, {notice.subject} if ":" in notice.subject else lately)
+    ]
+
+
+def _was_told_lately(notice: Notice, now: dt.datetime) -> bool:
+    """Whether a notice stands, or stood until lately: whom it is about may be why something else ends."""
+    lately = notice.released_at is not None and notice.released_at > now - _READABLE
+    return notice.state in ("planned", "released") or (notice.state != "expired" and lately)
 
 
 def _is_felt(situation: Situation, registry: Registry, notice: Notice, now: dt.datetime) -> bool:
@@ -42,7 +55,6 @@ def _is_felt(situation: Situation, registry: Registry, notice: Notice, now: dt.d
         and not notice.content.get("perhaps")
         and notice.programme_key not in situation.held
         and not situation.is_stopped(notice.subject)
-        and _is_part_of(situation, notice.subject)
         and covers(notice.programme_key.partition("/")[0], situation.household.municipality_code)
         and not _has_another_in_its_place(situation, registry, notice)
         and not _was_turned_down(situation, notice)
@@ -50,15 +62,14 @@ def _is_felt(situation: Situation, registry: Registry, notice: Notice, now: dt.d
     )
 
 
-def _is_part_of(situation: Situation, subject: str) -> bool:
-    """Whether the person is still in the family's answers; for what is the household's, everybody of whom it heard.
+def _is_part_of(situation: Situation, subjects: Iterable[str]) -> bool:
+    """Whether persons are still in the family's answers: the person, or for the household all it heard of lately.
 
     Who was taken out of them is not spoken of, not even by the loss of what the family had for that person.
     """
     plurals = ("guardians", "children", "pregnancies")
     family = {person.get("id") for plural in plurals for person in situation.document.get(plural) or ()}
-    concerned = {subject} if ":" in subject else {notice.subject for notice in situation.notices}
-    return all(one.partition(":")[2] in family for one in concerned if ":" in one)
+    return all(one.partition(":")[2] in family for one in subjects if ":" in one)
 
 
 def _has_another_in_its_place(situation: Situation, registry: Registry, notice: Notice) -> bool:

@@ -21,6 +21,7 @@ from app.matching.snapshot import Snapshot
 from app.matching.tables import Entitlement
 from app.notices import wording
 from app.notices.quiet_hours import next_allowed
+from app.notices.rows import is_ending
 from app.notices.situation import Situation
 from app.notices.tables import Notice
 from app.platform.clock import at_japan_time, japan_date
@@ -39,7 +40,6 @@ _IN_ORDER = (AGAIN, STARTS, CHECK, ENDS, STILL_OPEN, RECEIVED, GOES_ON)
 _IN_BRIEF = (CHECK, GOES_ON)
 """Parts of which a message gives the names alone; the inbox says of whom."""
 _TOLD_FOR = dt.timedelta(days=90)
-_GATHERED = ("new_support", "correction")
 _MOVED_IN = "moved_in"
 _ONE_DAY = dt.timedelta(days=1)
 Kept = dict[str, Any]
@@ -75,12 +75,13 @@ def with_moves(situation: Situation, registry: Registry, planned: list[Notice], 
     What is planned about a support that a move's notice names (it starts, changed or ended) is told as part of it.
     """
     moves: list[Notice] = []
+    current = current_moves(situation, now)
     if situation.agrees_to("matching:basic", now):
-        for move in current_moves(situation, now):
+        for move in current:
             items = _items(_look(situation, registry, move, now))
             if items:
                 moves.append(_notice(situation, move, items, now))
-    _gather(situation, moves, planned)
+    _gather(situation, moves, planned, current)
     return [*moves, *planned]
 
 
@@ -115,17 +116,40 @@ def as_it_is_now(situation: Situation, content: wording.Content) -> wording.Cont
     return {**content, **told_parts(items)}
 
 
-def _gather(situation: Situation, moves: Iterable[Notice], planned: Iterable[Notice]) -> None:
-    """Put what is planned about the supports that a move names under its message, also where that was told ahead."""
-    notices = {notice.occasion: notice for notice in (*moves, *situation.notices) if notice.kind == MOVED}
-    for move in situation.moves:
-        one = notices.get(str(move.id))
-        if one is None or move.state not in (ANNOUNCED, DONE):
+def _gather(situation: Situation, moves: Iterable[Notice], planned: Sequence[Notice], current: Iterable[Move]) -> None:
+    """Put what is planned about the supports that a current move names under its message.
+
+    A move that was told already takes only the supports that start with it: what is corrected or lost later is news.
+    """
+    told = {notice.occasion: notice for notice in situation.notices if notice.kind == MOVED}
+    new = {notice.occasion: notice for notice in moves if notice.occasion not in told}
+    for move in current:
+        one = new.get(str(move.id)) or told.get(str(move.id))
+        if one is None:
             continue
-        named = {(item["programme_key"], item["subject"]) for part in one.content["parts"] for item in part["items"]}
+        parts = {
+            (item["programme_key"], item["subject"]): (part["part"], item["new_here"])
+            for part in one.content["parts"]
+            for item in part["items"]
+        }
         for notice in planned:
-            if notice.kind in _GATHERED and (notice.programme_key, notice.subject) in named:
+            part, new_here = parts.get((notice.programme_key, notice.subject), (None, False))
+            if part is not None and _is_part_of_it(notice, part, new_here=new_here, told=one.occasion in told):
                 notice.overview_id = notice.overview_id or one.id
+
+
+def _is_part_of_it(notice: Notice, part: str, *, new_here: bool, told: bool) -> bool:
+    """Whether a move's message says what a notice about one of its supports says."""
+    if notice.kind == "correction":
+        return not told and (part == ENDS if is_ending(notice) else new_here)
+    return notice.kind == "new_support" and new_here
+
+
+def let_go_of(situation: Situation, moved: Notice) -> None:
+    """Have what was filed under a move's message stand by itself, once the move was taken back or replaced."""
+    for notice in situation.notices:
+        if notice.overview_id == moved.id:
+            notice.overview_id = None
 
 
 def _is_done(situation: Situation, item: wording.Content) -> bool:

@@ -239,6 +239,8 @@ def _end_what_no_longer_holds(situation: Situation, result: Plan) -> None:
             notice.state = "superseded" if replaced else "cancelled"
             notice.closed_reason = NO_LONGER_SO
             result.ended.append(notice)
+            if notice.kind == moving.MOVED:
+                moving.let_go_of(situation, notice)
 
 
 def _support(situation: Situation, right: TakenUp, now: dt.datetime) -> Notice:

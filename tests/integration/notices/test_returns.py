@@ -164,3 +164,19 @@ def test_a_loss_is_told_although_the_correction_before_it_was_not(world):
     told("2026-11-26")
     assert what_is_so(household_id) == ["lost"]
     assert "対象ではなくなった" in messages(household_id, "email")[-1][1]["subject"]
+
+
+def test_the_loss_of_what_is_the_households_is_told_although_somebody_left_long_ago(world):
+    household_id = family()
+    with owner_session() as session:
+        for statement in (
+            "UPDATE entitlements SET subject = 'household' WHERE household_id = :id AND programme_key = :key",
+            "UPDATE notices SET subject = 'household' WHERE household_id = :id AND programme_key = :key",
+            "UPDATE notices SET subject = 'pregnancy:p1', programme_key = '000000/x', state = 'expired' WHERE id ="
+            " (SELECT id FROM notices WHERE household_id = :id AND kind = 'deadline_reminder' LIMIT 1)",
+        ):
+            session.execute(text(statement), {"id": household_id, "key": ALLOWANCE})
+        session.commit()
+    takes_back(household_id)
+    told("2026-11-26")
+    assert what_is_so(household_id) == ["lost"]

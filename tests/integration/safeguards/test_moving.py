@@ -226,37 +226,3 @@ def test_what_is_lost_after_a_move_was_told_is_told_by_itself(family):
     with owner_session() as session:
         told = {notice_id for row in session.exec(select(Delivery)) for notice_id in row.notice_ids}
     assert {one.id for one in losses} <= told
-
-
-def test_what_was_filed_under_a_move_stands_by_itself_once_the_move_is_taken_back(family):
-    clock.shift_to(clock.at_japan_time(dt.date(2026, 11, 26), 22))
-    moved_id = move(family, KITA, dt.date(2026, 11, 20), by="guardian:g1").move_id
-    drain()
-    announce()
-    (moved,) = notices(family)
-    assert [one for one in notices(family, "new_support") if one.overview_id == moved.id]
-    undo_move(family, moved_id)
-    drain()
-    announce()
-    assert [one.state for one in notices(family)] == ["cancelled"]
-    kinds = ("new_support", "correction")
-    assert not [one for kind in kinds for one in notices(family, kind) if one.overview_id == moved.id]
-
-
-def test_a_move_that_cannot_be_carried_out_leaves_the_others_alone(published_registry, monkeypatch, caplog):
-    broken, beside = enrolled(a_household(TOSHIMA, **FAMILY)), enrolled(a_household(TOSHIMA, **FAMILY))
-    for one in (broken, beside):
-        move(one, KITA, ON, by="guardian:g1")
-    take_effect = moves.take_effect
-
-    def failing(session, due, rights):
-        if due.household_id == broken:
-            raise ValueError("x")
-        take_effect(session, due, rights)
-
-    monkeypatch.setattr(moves, "take_effect", failing)
-    clock.shift_to(clock.at_japan_time(ON, 10))
-    assert carry_out_due() == 1
-    assert f"a move in {TOSHIMA} was left for later: ValueError" in caplog.text
-    monkeypatch.setattr(moves, "take_effect", take_effect)
-    assert carry_out_due() == 1
