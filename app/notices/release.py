@@ -48,7 +48,7 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
     household = situation.household
     planned = [*planned, *information.waiting(situation, planned)]
     ready = _what_holds(situation, planned, now, result)
-    ready = _with_overview_as_it_is_now(ready, result)
+    ready = _with_overview_as_it_is_now(situation, ready, result)
     ready = _tell_emergencies(situation, ready, now, result)
     allowed_at = next_allowed(now, household.id)
     if allowed_at > now:
@@ -108,8 +108,8 @@ def _what_holds(situation: Situation, planned: Sequence[Notice], now: dt.datetim
         elif general:
             ready += [] if information.is_held(situation, notice) else [notice]
         elif notice.programme_key in situation.held and not _was_told_before(situation, notice):
-            # It goes by itself when its time comes; an overview of today goes without it.
-            notice.overview_id = None
+            if not _waits_for_overview(situation, notice):
+                notice.overview_id = None
             result.notices.append(notice)
         else:
             if notice.kind == moving.MOVED:
@@ -155,19 +155,48 @@ def _has_a_way(situation: Situation, notice: Notice, now: dt.datetime) -> bool:
     return not agreed or any((contact.id, notice.id) not in situation.lost for contact in agreed)
 
 
-def _with_overview_as_it_is_now(ready: list[Notice], result: Release) -> list[Notice]:
-    """Leave out of an overview what does not hold any more, and the whole overview where nothing is left."""
-    kept = []
+def _with_overview_as_it_is_now(situation: Situation, ready: list[Notice], result: Release) -> list[Notice]:
+    """Leave out of an overview what does not hold any more; it waits while all is held, and ends with the last of it.
+
+    What is held goes by itself when its time comes; the overview of today goes without it.
+    """
+    kept, waiting = [], set()
     for notice in ready:
         if notice.programme_key == OVERVIEW:
             supports = [other for other in ready if other.overview_id == notice.id and other.kind != "question"]
+            held = _held_under(situation, notice)
+            if not supports and held:
+                waiting.add(notice.id)
+                continue
+            for other in held:
+                other.overview_id = None
             if not supports:
                 notice.state, notice.closed_reason = "cancelled", "nothing left to tell"
                 result.notices.append(notice)
                 continue
             notice.content = overview_of(supports)
         kept.append(notice)
-    return kept
+    return [notice for notice in kept if notice.overview_id not in waiting]
+
+
+def _waits_for_overview(situation: Situation, notice: Notice) -> bool:
+    """Whether a family's first overview, which tells of a notice, has not been told itself."""
+    return any(
+        one.id == notice.overview_id and one.programme_key == OVERVIEW and one.state == "planned"
+        for one in situation.notices
+    )
+
+
+def _held_under(situation: Situation, overview: Notice) -> list[Notice]:
+    """Return the supports of an overview that a hold keeps from being told with it today."""
+    return [
+        other
+        for other in situation.notices
+        if other.overview_id == overview.id
+        and other.state == "planned"
+        and other.kind != "question"
+        and other.programme_key in situation.held
+    ]
 
 
 def _contact(situation: Situation, told: Iterable[Notice], now: dt.datetime) -> ContactPoint | None:
@@ -209,7 +238,10 @@ def _capped_until(situation: Situation, told: Iterable[Notice], now: dt.datetime
     counted = sorted(push.day for push in situation.pushes if not push.exempt and push.day > today - _WEEK)
     if len(counted) < PUSHES_A_WEEK:
         return None
-    return morning_of(counted[-PUSHES_A_WEEK] + _WEEK, household_id)
+    again_on = counted[-PUSHES_A_WEEK] + _WEEK
+    if left is not None:  # the cap holds nothing past the first day of its last week
+        again_on = min(again_on, today + dt.timedelta(days=left - URGENT_DAYS))
+    return morning_of(again_on, household_id)
 
 
 def _postponed(result: Release, notices: Iterable[Notice], until: dt.datetime) -> Release:
