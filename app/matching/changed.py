@@ -171,6 +171,7 @@ def _store(part: _Part, found: Evaluated, began: Began) -> tuple[EvaluationRun |
             return None, 0
         unchanged = _take(session, part)
         if not unchanged:
+            session.commit()  # who moved away has left this town's queue for good
             return None, 0
         looked = Looked("changed", part.snapshot.only(unchanged), found.only(unchanged))
         # A running sweep will find nothing to change here any more, so the look that it owes is queued now.

@@ -9,7 +9,6 @@ from sqlmodel import select
 
 from app.delivery.outbox import content_of
 from app.delivery.tables import Delivery
-from app.households import moves
 from app.households.moves import moves_of
 from app.households.profiles import read_document
 from app.households.protection import clear_protection, raise_protection
