@@ -244,7 +244,8 @@ def _candidates(condition: str) -> TextClause:
 _DUE: Final = "next_attempt_at <= :now ORDER BY next_attempt_at"
 _FRESH: Final = _candidates(f"state = 'scheduled' AND {_DUE}")
 _AGAIN: Final = _candidates(f"state = 'retrying' AND {_DUE}")
-_LOST: Final = _candidates(f"{LAPSED} AND {_DUE}")
+# It was due when it was claimed; a clock that went back does not make it wait.
+_LOST: Final = _candidates(f"{LAPSED} ORDER BY next_attempt_at")
 
 
 def _lock_candidates(session: Session, shares: Sequence[Share], now: dt.datetime) -> list[_Row]:

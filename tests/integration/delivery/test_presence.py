@@ -1,5 +1,6 @@
 """A process that was killed is not waited for: its leases end as soon as the system has closed its connection."""
 
+import datetime as dt
 import os
 import signal
 import time
@@ -85,3 +86,13 @@ def test_a_killed_worker_delays_what_it_held_by_seconds(world, monkeypatch):
     with world.worker():
         wait_for(lambda: world.delivery(delivery).state == "delivered", 30)
     assert time.monotonic() - killed_at < 20, "start-up of a worker included"
+
+
+def test_what_a_lost_worker_held_goes_on_though_the_clock_went_back(world, presence):
+    (delivery,) = world.enqueue(world.webhook(world.endpoint()))
+    claimed_by(presence.number())
+    some_seconds_ago(delivery)
+    presence.close()
+    clock.shift_to(clock.now() - dt.timedelta(hours=1))
+    assert something_due()
+    assert [row.id for row in claimed_by(None)] == [delivery]
