@@ -22,6 +22,7 @@ from app.platform.clock import japan_date
 
 PUSHES_A_WEEK = 2
 _WEEK = dt.timedelta(days=7)
+_HELD_REST = dt.timedelta(minutes=10)
 _VERY_URGENT_DAYS = 1
 _PURPOSES = {"email": "channel:email", "line": "channel:line"}
 Message = EmailMessage | LineMessage | WebhookMessage
@@ -48,7 +49,7 @@ def release(situation: Situation, planned: Sequence[Notice], now: dt.datetime) -
     household = situation.household
     planned = [*planned, *information.waiting(situation, planned)]
     ready = _what_holds(situation, planned, now, result)
-    ready = _with_overview_as_it_is_now(situation, ready, result)
+    ready = _with_overview_as_it_is_now(situation, ready, now, result)
     ready = _tell_emergencies(situation, ready, now, result)
     allowed_at = next_allowed(now, household.id)
     if allowed_at > now:
@@ -155,7 +156,9 @@ def _has_a_way(situation: Situation, notice: Notice, now: dt.datetime) -> bool:
     return not agreed or any((contact.id, notice.id) not in situation.lost for contact in agreed)
 
 
-def _with_overview_as_it_is_now(situation: Situation, ready: list[Notice], result: Release) -> list[Notice]:
+def _with_overview_as_it_is_now(
+    situation: Situation, ready: list[Notice], now: dt.datetime, result: Release
+) -> list[Notice]:
     """Leave out of an overview what does not hold any more; it waits while all is held, and ends with the last of it.
 
     What is held goes by itself when its time comes; the overview of today goes without it.
@@ -176,6 +179,8 @@ def _with_overview_as_it_is_now(situation: Situation, ready: list[Notice], resul
                 continue
             notice.content = overview_of(supports)
         kept.append(notice)
+    # Looked at again after a while, and not at every tick.
+    _postponed(result, [one for one in ready if waiting & {one.id, one.overview_id}], now + _HELD_REST)
     return [notice for notice in kept if notice.overview_id not in waiting]
 
 
