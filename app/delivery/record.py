@@ -302,8 +302,7 @@ def _healths(session: Session, endpoint_ids: Collection[uuid.UUID]) -> dict[uuid
         ),
         {"ids": list(endpoint_ids)},
     )
-    found = {row["endpoint_id"]: dict(row) for row in rows.mappings()}
-    return {endpoint_id: {name: health[name] for name in _HEALTH} for endpoint_id, health in found.items()}
+    return {row["endpoint_id"]: {name: row[name] for name in _HEALTH} for row in rows.mappings()}
 
 
 def _disable(session: Session, endpoint_id: uuid.UUID, reason: str, now: dt.datetime) -> None:

@@ -160,7 +160,7 @@ def _look(situation: Situation, registry: Registry, move: Move, now: dt.datetime
     """Ask the evaluator about the household as it is from the day of the move on."""
     today = japan_date(now)
     if move.state == ANNOUNCED:
-        before = [_kept(row) for row in situation.entitlements]
+        before = [kept_of(row) for row in situation.entitlements]
         document = moved_document(situation.document, move)
     else:
         before, document = move.rights_before, situation.document
@@ -231,7 +231,7 @@ def _of_after(view: _View) -> Iterable[wording.Content]:
         else:
             part = CHECK if by_application else GOES_ON
         yield _item(
-            view, part, programme, _kept(right), new_here=part in (AGAIN, STARTS), right=right,
+            view, part, programme, kept_of(right), new_here=part in (AGAIN, STARTS), right=right,
             deadline_on=right.deadline_on if part in (AGAIN, STARTS) else None,
         )  # fmt: skip
 
@@ -377,7 +377,8 @@ def _sorted(items: Iterable[wording.Content]) -> list[wording.Content]:
     return sorted(items, key=lambda item: (item["deadline_on"] or "9999", item["last_on"] or "9999", item["name"]))
 
 
-def _kept(row: Entitlement | Right) -> Kept:
+def kept_of(row: Entitlement | Right) -> Kept:
+    """Return what a notice of the move says of a right of before: whose, how long, until when to act."""
     return {
         "programme_key": row.programme_key,
         "subject": row.subject,

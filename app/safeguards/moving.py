@@ -20,6 +20,7 @@ from app.households.tables import HouseholdDocument, Move
 from app.matching.faults import OF_ONE, Fault
 from app.matching.sweep import municipalities_with_households
 from app.matching.tables import Entitlement
+from app.notices.moving import kept_of
 from app.notices.recall import compose_anew
 from app.platform import bell, clock
 from app.platform.change_queue import rights_changed
@@ -181,17 +182,7 @@ def _note_received(session: Session, row: HouseholdDocument, received: Mapping[s
 
 
 def _kept(row: Entitlement) -> dict[str, object]:
-    """Return what a notice of the move says of a right of before: whose, how long, until when to act."""
-    return {
-        "programme_key": row.programme_key,
-        "programme_version": row.programme_version.isoformat(),
-        "subject": row.subject,
-        "verdict": row.verdict,
-        "valid_from": row.valid_from.isoformat(),
-        "valid_until": row.valid_until.isoformat() if row.valid_until else None,
-        "deadline_on": row.deadline_on.isoformat() if row.deadline_on else None,
-        "answer": row.answer,
-    }
+    return {**kept_of(row), "programme_version": row.programme_version.isoformat()}
 
 
 def _is_same(one: Move, other: Move) -> bool:
