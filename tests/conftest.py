@@ -88,6 +88,8 @@ def todoke_environment(servers: EmbeddedServers, tmp_path: Path, request) -> Ite
     with_registry = "published_registry" in request.fixturenames
     template = request.getfixturevalue("template_published") if with_registry else "template_todoke"
     copy_database(servers, name, template)
+    with Administrator(servers.database_url("postgres", name)) as run:
+        run("UPDATE heartbeats SET done_at = now()")  # a new installation, however old the template has become
     with environment_of(servers, name, tmp_path) as environment:
         yield environment
     with Administrator(servers.database_url("postgres")) as run:
