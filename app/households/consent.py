@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from app.households.gate import locked_gate
 from app.households.tables import Consent, ConsentEvent, Household
@@ -49,6 +49,8 @@ PURPOSES = (
     Purpose("channel:line", ("line_user_id",)),
     Purpose("share:partner", ("programme", "deadline", "link")),
 )
+_CLOSED = ("withdrawn", "refused")
+"""States of an answer that was a yes perhaps, and is none any more."""
 _BY_ID = {purpose.id: purpose for purpose in PURPOSES}
 
 
@@ -121,6 +123,33 @@ def categories_at(session: Session, household_id: uuid.UUID, at: dt.datetime) ->
         for row in _rows(session, household_id)
         if state_of.get(row.id) == "given" and (row.expires_at is None or at < row.expires_at)
     )
+
+
+def taken_back_at(session: Session, consents: Iterable[Consent]) -> dict[uuid.UUID, dict[str, dt.datetime]]:
+    """Return, by household, since when categories of facts that matching once saw are closed to it again.
+
+    Args:
+        session: in a context that sees the consents.
+        consents: as they stand now; a category that is open, or was never opened, is left out.
+    """
+    closed = {row.id: row for row in consents if row.state in _CLOSED and categories_of([row.purpose])}
+    if not closed:
+        return {}
+    steps = session.exec(
+        select(ConsentEvent)
+        .where(col(ConsentEvent.consent_id).in_(closed))
+        .order_by(col(ConsentEvent.at), col(ConsentEvent.id))
+    )
+    found: dict[uuid.UUID, dict[str, dt.datetime]] = {}
+    open_now: set[uuid.UUID] = set()
+    for step in steps:
+        if step.state == "given":
+            open_now.add(step.consent_id)
+        elif step.consent_id in open_now:
+            open_now.remove(step.consent_id)
+            (category,) = categories_of([closed[step.consent_id].purpose])
+            found.setdefault(step.household_id, {})[category] = step.at
+    return found
 
 
 def is_given(row: Consent | None, now: dt.datetime) -> bool:

@@ -1,15 +1,15 @@
 """Losses: a right that was told is there no more. The family hears it once, kindly, with why and where to ask. Pure.
 
 Nobody hears of it where it goes without saying: the right had run its course, was only possible, has another in its
-place, or its family said that it is not for them, took a person or a consent back, or moved away (that has its own
-notice).
+place, or its family said that it is not for them, took a person back or the consent to facts that the right depends
+on, or moved away (that has its own notice).
 """
 
 import datetime as dt
 from collections.abc import Iterable
 
-from app.households.consent import is_given
 from app.households.outcomes import CLOSING
+from app.matching.evaluation import Engine
 from app.notices import wording
 from app.notices.quiet_hours import next_allowed
 from app.notices.rows import HOUSEHOLD, SUPPORT_KINDS, is_ending, is_same_right, next_round
@@ -58,7 +58,7 @@ def _is_felt(situation: Situation, registry: Registry, notice: Notice, now: dt.d
         and covers(notice.programme_key.partition("/")[0], situation.household.municipality_code)
         and not _has_another_in_its_place(situation, registry, notice)
         and not _was_turned_down(situation, notice)
-        and not _consent_was_taken_back(situation, notice, now)
+        and not _consent_was_taken_back(situation, registry, notice)
     )
 
 
@@ -91,12 +91,23 @@ def _was_turned_down(situation: Situation, notice: Notice) -> bool:
     )
 
 
-def _consent_was_taken_back(situation: Situation, notice: Notice, now: dt.datetime) -> bool:
-    """Whether the family withdrew a category of facts since: without it nothing can be said, for or against."""
-    return any(
-        row.purpose.startswith("matching:") and row.state == "withdrawn" and not is_given(row, now)
-        for row in situation.consents
-    )
+def _consent_was_taken_back(situation: Situation, registry: Registry, notice: Notice) -> bool:
+    """Whether the family closed a category of facts that the right depends on, since it was told of it.
+
+    Without those facts nothing can be said, for or against. What does not read them, or still held without them when
+    it was told, is lost for another reason.
+    """
+    told_at = max(
+        one.released_at for one in (notice, situation.first_told_as(notice)) if one.released_at is not None
+    )  # held by _is_felt: the family heard of it
+    closed = {category for category, at in situation.taken_back.items() if at >= told_at}
+    if not closed:
+        return False
+    versions = Engine.of(registry).rulebook.versions.get(notice.programme_key)
+    if versions is None:
+        return True  # nobody can tell what it depended on
+    read = {path for version in versions for path in version.reads}
+    return any(fact.consent in closed for fact in registry.facts if fact.path in read)
 
 
 def _loss(situation: Situation, registry: Registry, notice: Notice, now: dt.datetime) -> Notice:

@@ -16,7 +16,7 @@ from sqlmodel import Session, SQLModel, col, or_, select
 from app.delivery import channel_health
 from app.delivery.outbox import Lane
 from app.delivery.tables import Delivery
-from app.households.consent import is_given
+from app.households.consent import is_given, taken_back_at
 from app.households.contacts import usable_contacts_of
 from app.households.outcomes import CLOSING
 from app.households.tables import Consent, ContactPoint, Household, HouseholdDocument, Move, Outcome
@@ -41,6 +41,8 @@ class Situation:
     document: dict[str, Any]
     entitlements: list[Entitlement] = field(default_factory=list)
     consents: list[Consent] = field(default_factory=list)
+    taken_back: dict[str, dt.datetime] = field(default_factory=dict)
+    """Categories of facts that the family opened to matching and closed again, each with since when."""
     contacts: list[ContactPoint] = field(default_factory=list)
     links: list[tuple[PartnerLink, list[PartnerEndpoint]]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -128,6 +130,7 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID], hold
     documents = {row.household_id: row.document for row in _rows(session, HouseholdDocument, ids)}
     entitlements = _by_household(session, Entitlement, ids)
     consents = _by_household(session, Consent, ids)
+    taken_back = taken_back_at(session, [row for rows in consents.values() for row in rows])
     contacts = _by_household(session, ContactPoint, ids)
     outcomes = _by_household(session, Outcome, ids)
     moves = _by_household(session, Move, ids)
@@ -145,6 +148,7 @@ def read_situations(session: Session, household_ids: Collection[uuid.UUID], hold
             document=documents.get(household.id, {}),
             entitlements=entitlements[household.id],
             consents=consents[household.id],
+            taken_back=taken_back.get(household.id, {}),
             contacts=usable_contacts_of(household, contacts[household.id]),
             links=links[household.id],
             outcomes=[row for row in outcomes[household.id] if row.undone_at is None],
