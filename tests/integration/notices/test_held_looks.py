@@ -6,13 +6,18 @@ import uuid
 import pytest
 from sqlalchemy import text
 
+from app.matching.quarantine import set_aside
 from app.notices import announce as announcing
+from app.notices import expiry
 from app.notices.announce import announce, release_due
+from app.notices.expiry import expire_due
+from app.notices.rows import OVERVIEW
 from app.platform.change_queue import rights_changed
-from app.platform.database import owner_session
+from app.platform.clock import now
+from app.platform.database import owner_session, worker_session
 from app.platform.halt_kinds import HaltKind
 from app.safeguards import halts
-from tests.fixtures.factories import enrolled
+from tests.fixtures.factories import a_linked_app, enrolled
 from tests.integration.notices.telling import NEWBORN, SINGLE_PARENT, arrived, at, messages, notices, tell
 
 ALLOWANCE = "000000/child-allowance"
@@ -148,6 +153,36 @@ def test_release_does_not_read_what_is_held_again_and_again(world):
     assert release_due().households == 0
 
 
+def test_a_first_overview_that_is_held_as_a_whole_is_told_once_and_complete_when_it_may_go(world):
+    at("2026-11-24", 23)
+    household_id = enrolled(NEWBORN)
+    a_linked_app(household_id, "http://127.0.0.1:9/hook")
+    tell()
+    (overview,) = notices(household_id, programme_key=OVERVIEW)
+    under_it = {one.id for one in notices(household_id, overview_id=overview.id)}
+    told_of = {one.programme_key for one in notices(household_id, overview_id=overview.id, kind="new_support")}
+    changed(
+        "INSERT INTO campaigns (id, sweep_id, programme_key, municipality_code, state, looked_at_on, begun_at)"
+        " SELECT gen_random_uuid(), gen_random_uuid(), key, '000000', 'paused', '2026-11-24', now() FROM programmes"
+    )
+    at("2026-11-25", 9)
+    release_due()
+    release_due()
+    assert messages(household_id) == []
+    (waiting,) = notices(household_id, programme_key=OVERVIEW)
+    assert waiting.state == "planned" and waiting.release_at > overview.release_at
+    changed("UPDATE campaigns SET state = 'superseded'")
+    for hour in (11, 12):
+        at("2026-11-25", hour)
+        announce()
+        release_due()
+    ((row, mail),) = messages(household_id, "email")
+    assert row.notice_ids == [overview.id] and f"{len(told_of)}件" in mail["subject"]
+    assert {item["programme_key"] for item in notices(household_id, id=overview.id)[0].content["items"]} == told_of
+    assert {one.id for one in notices(household_id, overview_id=overview.id, state="released")} == under_it
+    assert [row.event_type for row, _ in messages(household_id, "webhook")] == ["notice.created"]
+
+
 def test_one_family_whose_plan_fails_is_set_aside_and_the_others_are_told(world, monkeypatch, caplog):
     broken, beside, elsewhere = enrolled(NEWBORN), enrolled(NEWBORN), enrolled(SINGLE_PARENT)
     plan = announcing.plan
@@ -194,3 +229,34 @@ def test_one_family_whose_release_fails_is_set_aside_and_the_others_are_told(wor
     monkeypatch.setattr(announcing, "release", release)
     release_due()
     assert messages(broken, "email")
+
+
+def test_one_family_whose_notices_cannot_expire_is_set_aside_and_the_others_expire(world, monkeypatch, caplog):
+    broken, beside, elsewhere = enrolled(NEWBORN), enrolled(NEWBORN), enrolled(SINGLE_PARENT)
+    tell()
+    release_due()
+    at("2027-12-01", 12)
+
+    def left(household_id):
+        over = [one for one in notices(household_id, state="released") if one.expires_at and one.expires_at <= now()]
+        return len(over)
+
+    assert left(broken) and left(beside) and left(elsewhere)
+    ended_events = expiry.ended_events
+
+    def failing(situation, *arguments):
+        if situation.household.id == broken:
+            raise LookupError("a value of somebody's household")
+        return ended_events(situation, *arguments)
+
+    monkeypatch.setattr(expiry, "ended_events", failing)
+    expire_due(now())
+    assert left(broken)
+    assert (left(beside), left(elsewhere)) == (0, 0)
+    assert "set aside: LookupError" in caplog.text and "somebody" not in caplog.text
+    changed("UPDATE set_aside_households SET since = since - interval '2 hours'")
+    monkeypatch.setattr(expiry, "ended_events", ended_events)
+    expire_due(now())
+    assert left(broken) == 0
+    with worker_session() as session:
+        assert set_aside(session) == []

@@ -81,3 +81,29 @@ def test_a_draft_programme_never_notifies(world):
     household_id = enrolled(NEWBORN)
     tell()
     assert not drafts & {notice.programme_key for notice in notices(household_id)}
+
+
+def test_the_cap_gives_way_to_the_last_week_before_a_deadline(world):
+    household_id = enrolled(a_household(children=[a_child("2020-05-05")]))
+    tell()
+    at("2026-11-25", 10)
+    children = [{"id": "c1", "birth_date": "2020-05-05"}, {"id": "c2", "birth_date": "2015-05-05"}]
+    save(household_id, children=children)
+    tell()
+    release_due()
+    at("2026-11-26", 10)
+    save(household_id, children=[*children, {"id": "c3", "birth_date": "2026-11-21"}])
+    tell()
+    release_due()
+    (birth,) = notices(household_id, programme_key="000000/birth-registration", kind="new_support")
+    assert (birth.state, birth.deadline_on) == ("planned", dt.date(2026, 12, 4))
+    assert clock.japan_date(birth.release_at) == dt.date(2026, 11, 27), "two pushes went: by the cap it was 1 December"
+    for day in range(8):
+        at((dt.date(2026, 11, 27) + dt.timedelta(days=day)).isoformat(), 10)
+        release_due()
+    mailed = {notice_id for row, _ in messages(household_id, "email") for notice_id in row.notice_ids}
+    (birth,) = notices(household_id, id=birth.id)
+    assert clock.japan_date(birth.released_at) == dt.date(2026, 11, 27)
+    reminders = notices(household_id, programme_key="000000/birth-registration", kind="deadline_reminder")
+    assert reminders and {birth.id, *(one.id for one in reminders)} <= mailed
+    assert all(clock.japan_date(one.released_at) < one.deadline_on for one in reminders)
