@@ -103,6 +103,8 @@ class _Asked:
 
     def _programme(self) -> Stage:
         key, area, today = self.key, self.household.municipality_code, clock.japan_date(self.now)
+        if key in self.registry.unreadable:
+            return Stage("programme", (), self.say("quarantined"))
         if key not in self.registry.programmes:
             raise NotFound(f"found no programme {key!r}; expected a published one such as 000000/child-allowance")
         version = self.registry.version_on(key, today) or self.registry.programmes[key][-1]

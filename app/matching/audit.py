@@ -154,7 +154,7 @@ def _differences(session: Session, municipality_code: str, ids: list[uuid.UUID])
     wanted = [one for one in ids if one not in changing]
     evaluator, today = engine(session), clock.today()
     snapshot = read_snapshot(session, evaluator.registry.facts, wanted)
-    broken = {*quarantine.quarantined_keys(session), *_waiting(session)}
+    broken = {*evaluator.broken, *quarantine.quarantined_keys(session), *_waiting(session)}
     found = evaluate(evaluator, snapshot, municipality_code, today, None, broken)
     left_alone = LeftAlone({*broken, *found.broken}, list(found.set_aside))
     differences = [

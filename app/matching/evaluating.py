@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.matching.evaluation import Engine, Right, population_of, programmes_told, rights_in
-from app.matching.faults import FAULTS, Fault
+from app.matching.faults import Fault
 from app.matching.snapshot import Snapshot
+from app.rules.documents import FAULTS
 from app.rules.population import Population
 
 EVERY_PROGRAMME: Final = "*"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.calendar.day_numbers import date_of, number_of
-from app.matching.faults import FAULTS, Fault
+from app.matching.faults import Fault
 from app.matching.snapshot import Snapshot
 from app.platform.rendering import phrases
 from app.registry.loading import Registry
@@ -18,6 +18,7 @@ from app.rules.answer_table import Asked, answer_table
 from app.rules.answers import Answer, horizon, iso
 from app.rules.columns import UNKNOWN, YES
 from app.rules.dependencies import circles
+from app.rules.documents import FAULTS
 from app.rules.evaluate import Rulebook
 from app.rules.inquiry import entitlements
 from app.rules.phrases import Phrases
@@ -42,12 +43,12 @@ class Engine:
 
     @classmethod
     def of(cls, registry: Registry) -> "Engine":
-        """Compile a registry; a programme that does not compile is left out and named in `broken`."""
-        broken: dict[str, Fault] = {}
+        """Compile a registry; a programme that cannot be read or does not compile is left out and named in `broken`."""
+        broken = {key: Fault.of_rule(one.error) for key, one in registry.unreadable.items()}
         try:
             rulebook = registry.rulebook
         except FAULTS:
-            broken = _broken_in(registry)
+            broken |= _broken_in(registry)
             sound = [version for version in registry.versions if version.key not in broken]
             rulebook = Rulebook.compile(sound, registry.facts, registry.parameters, registry.replacements)
         words = Phrases(LANGUAGE, phrases(f"phrases/{LANGUAGE}"), registry.facts, registry.parameters, registry.names)

@@ -7,10 +7,8 @@ from typing import Final
 
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
-from app.rules.documents import DocumentError
+from app.rules.documents import FAULTS, DocumentError
 
-FAULTS: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What broken rules and documents raise. A time limit, a full memory or a lost database is nobody's fault here."""
 OF_ONE: Final = (*FAULTS, DataError, IntegrityError, ProgrammingError)
 """What the work on one town or one family raises of itself, rows that the database refuses included: others go on."""
 _MOST_CHARACTERS = 500

@@ -64,7 +64,8 @@ def decide_again(
         known_at: nothing recorded or published after this instant is used.
 
     Raises:
-        NotFound: the household had told nothing then, or the programme was not published then.
+        NotFound: the household had told nothing then, or the programme was not published then, or the program of today
+            cannot read it any more.
         InvalidInput: no version of the programme was law on that day, as known then.
     """
     told = document_at(session, household_id, known_at)
@@ -73,6 +74,8 @@ def decide_again(
         raise NotFound(f"found nothing that this household had told and agreed to be matched on at {known_at}")
     then = published(session, known_at=known_at)
     registry = then.registry
+    if programme_key in registry.unreadable:
+        raise NotFound(f"found {programme_key} as published at {known_at}; expected documents that can be read today")
     if programme_key not in registry.programmes:
         raise NotFound(f"found no programme {programme_key} published at {known_at}")
     if registry.rulebook.on(programme_key, on) is None:

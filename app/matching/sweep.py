@@ -18,7 +18,7 @@ from app.matching import changed, quarantine, sweeps
 from app.matching.entitlements import Differences
 from app.matching.evaluating import evaluate
 from app.matching.evaluation import Engine
-from app.matching.faults import OF_ONE
+from app.matching.faults import OF_ONE, Fault
 from app.matching.recording import Began, Looked, engine, log_failure, record, still_here, try_lock
 from app.matching.snapshot import Snapshot, read_chunk
 from app.matching.tables import EvaluationRun
@@ -47,6 +47,7 @@ def drain(window_seconds: float | None = None) -> list[EvaluationRun]:
     """
     give_up_at = float("inf") if window_seconds is None else time.monotonic() + window_seconds
     with _uncollected():
+        _note_what_cannot_be_read()
         runs = changed.drain(_begin_sweep)
         _begin_sweep()
         noted_at = time.monotonic()
@@ -64,6 +65,18 @@ def drain(window_seconds: float | None = None) -> list[EvaluationRun]:
             runs += changed.drain(_begin_sweep)
         _settle_sweeps()
     return runs
+
+
+def _note_what_cannot_be_read() -> None:
+    """Put published programmes that today's models refuse into quarantine, whether anybody waits to be matched or not.
+
+    It may be a new release of the program that no longer takes them: then nobody published anything.
+    """
+    with worker_session() as session:
+        current = published_now(session)
+        unreadable = {key: Fault.of_rule(one.error) for key, one in current.registry.unreadable.items()}
+        quarantine.put_in(session, unreadable, current.fingerprint)
+        session.commit()
 
 
 @contextmanager

@@ -34,11 +34,12 @@ def reader_of(sweep_id: uuid.UUID) -> str:
 def sweeping(session: Session) -> frozenset[str]:
     """Return the programmes of which nothing may be told yet, nor taken back.
 
-    Those whose publication has not been evaluated for everybody, and those in quarantine. Any role but the web's, which
-    sees the publications of its own municipality only.
+    Those whose publication has not been evaluated for everybody, those in quarantine, and those that cannot be read,
+    whether matching has met them yet or not. Any role but the web's, which sees the publications of its own
+    municipality only.
     """
-    pending = _publications_waiting(session)
-    keys = {key for key, _ in _with_relatives(published_now(session).registry, pending)} if pending else set()
+    registry, pending = published_now(session).registry, _publications_waiting(session)
+    keys = {*registry.unreadable, *(key for key, _ in _with_relatives(registry, pending))}
     running = session.execute(text("SELECT unnest(programme_keys) FROM sweeps WHERE state = 'running'")).scalars()
     return frozenset({*keys, *running, *quarantine.quarantined_keys(session)})
 

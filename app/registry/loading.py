@@ -52,6 +52,19 @@ VersionKey = tuple[str, str]
 """(`CODE/id`, first day of the version as text)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A published programme whose documents today's models do not take: why, and whose place it goes on taking.
+
+    Attributes:
+        error: names the places in its documents.
+        replaces: by key of the original; what nobody can read any more does not give its area back.
+    """
+
+    error: DocumentError
+    replaces: Mapping[str, tuple[Replacement, ...]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Registry:
     """Everything that one folder of files says; programmes by `CODE/id` with their versions, the oldest first."""
@@ -68,6 +81,8 @@ class Registry:
     """The documents as somebody wrote them; a variant becomes several versions where its template changes."""
     spans: Mapping[VersionKey, Span] = field(repr=False, compare=False)
     """What became of each written version beside its template."""
+    unreadable: Mapping[str, Unreadable] = field(default_factory=dict, repr=False, compare=False)
+    """Published programmes that are left out because they cannot be read, by key; files are never read so."""
 
     @cached_property
     def rulebook(self) -> Rulebook:
@@ -89,6 +104,9 @@ class Registry:
                     last = ends if later is None else min(ends, number_of(later.valid.from_) - 1)
                     one = Replacement(version.municipality, number_of(version.valid.from_), last)
                     found.setdefault(version.based_on, []).append(one)
+        for unreadable in self.unreadable.values():
+            for key, replacements in unreadable.replaces.items():
+                found.setdefault(key, []).extend(replacements)
         return {key: tuple(replacements) for key, replacements in found.items()}
 
     @cached_property
@@ -102,8 +120,8 @@ class Registry:
         return tuple(version for key in sorted(self.programmes) for version in self.programmes[key])
 
     def version_on(self, key: str, day: dt.date) -> Programme | None:
-        """Return the version of a programme in force on a day, None before the first and after the last."""
-        for version in self.programmes[key]:
+        """Return the version of a programme in force on a day; None before the first, after the last, without any."""
+        for version in self.programmes.get(key, ()):
             if version.valid.from_ <= day and (version.valid.until is None or day <= version.valid.until):
                 return version
         return None

@@ -5,22 +5,30 @@ contents close the row that was known and write a new one beside it, so that wha
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import func, text
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
+from app.calendar.day_numbers import OPEN_END, number_of
 from app.platform.change_queue import programme_changed
 from app.platform.settings import settings
 from app.registry.digests import storable
 from app.registry.inheritance import Span, followed, template_of
-from app.registry.loading import Registry, VersionKey, load_vocabulary
+from app.registry.loading import Registry, Unreadable, VersionKey, load_vocabulary
 from app.registry.programme import Programme
 from app.registry.references import parameters_named_in
 from app.registry.tables import MunicipalityRow, ParameterRow, ProgrammeRow, ProgrammeVersionRow
+from app.rules.documents import FAULTS, DocumentError, Problem, problems_of
 from app.rules.parameters import Parameter, Parameters
+from app.rules.residence_nodes import Replacement
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -141,46 +149,143 @@ def _known(table: type[ProgrammeVersionRow] | type[ParameterRow], at: dt.datetim
 
 
 def _read_registry(session: Session, at: dt.datetime | None) -> Registry:
+    """Read what is known at an instant. What today's models refuse is left out, programme by programme, and named.
+
+    A document was checked when it was published; a later program may take it no more. Then one programme has no
+    answer, and the others keep theirs.
+    """
     municipalities, facts = load_vocabulary(settings().registry_directory)
+    parameters, refused = _read_parameters(session, at)
     programmes: dict[str, tuple[Programme, ...]] = {}
     spans: dict[VersionKey, Span] = {}
-    for span in _read_spans(session, at):
-        version = Programme.model_validate(span.document)
-        programmes[version.key] = (*programmes.get(version.key, ()), version)
-        spans[version.key, version.version] = span
-    parameters = session.exec(
-        select(ParameterRow.name, ParameterRow.document).where(_known(ParameterRow, at)).order_by(ParameterRow.name)
-    ).all()
+    unreadable: dict[str, Unreadable] = {}
+    for key, rows in _rows_by_programme(session, at).items():
+        try:
+            found = _versions_of(key, rows, refused)
+        except FAULTS as error:
+            unreadable[key] = Unreadable(_as_document_error(error), _replaced_by(rows))
+            _logger.error("registry: %s cannot be read and is left out: %s", key, unreadable[key].error)
+            continue
+        if found:
+            programmes[key] = tuple(version for version, _ in found)
+            spans |= {(key, version.version): span for version, span in found}
     return Registry(
         directory=settings().registry_directory,
         municipalities=municipalities,
         facts=facts,
-        parameters=Parameters(Parameter.model_validate(document) for _, document in parameters),
+        parameters=Parameters(parameter for parameter, _ in parameters.values()),
         programmes=programmes,
         documents={place: span.document for place, span in spans.items()},
-        parameter_documents={name: dict(document) for name, document in parameters},
+        parameter_documents={name: document for name, (_, document) in parameters.items()},
         files={},
         written={(key, span.written_from): span.written for (key, _), span in spans.items()},
         spans=spans,
+        unreadable=unreadable,
     )
 
 
-def _read_spans(session: Session, at: dt.datetime | None) -> Iterator[Span]:
-    """Read the versions known at an instant, each as it is law beside its template as known then; by first day."""
+def _read_parameters(
+    session: Session, at: dt.datetime | None
+) -> tuple[dict[str, tuple[Parameter, dict[str, Any]]], frozenset[str]]:
+    """Return the parameters known at an instant by name, with their documents, and the names of those refused."""
+    rows = session.exec(
+        select(ParameterRow.name, ParameterRow.document).where(_known(ParameterRow, at)).order_by(ParameterRow.name)
+    )
+    found: dict[str, tuple[Parameter, dict[str, Any]]] = {}
+    refused = set()
+    for name, document in rows:
+        try:
+            found[name] = Parameter.model_validate(document), dict(document)
+        except FAULTS as error:
+            refused.add(name)
+            _logger.error("registry: the parameter %s cannot be read: %s", name, _as_document_error(error))
+    return found, frozenset(refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A version as it was written, with what it needs to be read: its template then and all its templates now."""
+
+    document: dict[str, Any]
+    municipality_code: str
+    valid_from: dt.date
+    valid_until: dt.date | None
+    before: Mapping[str, Any] | None
+    templates: Sequence[Mapping[str, Any]]
+
+
+def _rows_by_programme(session: Session, at: dt.datetime | None) -> dict[str, list[_Known]]:
+    """Read the versions known at an instant by programme, each with its template as known then; by first day."""
     row = ProgrammeVersionRow
-    known = select(row.programme_key, row.document, row.template_sha256).where(_known(row, at))
-    rows = session.exec(known.order_by(col(row.valid_from))).all()
-    named = {document["based_on"] for _, document, _ in rows if document.get("based_on") is not None}
-    templates = {one: [document for key, document, _ in rows if key == one] for one in named}
-    wanted = {digest for *_, digest in rows if digest is not None}
+    whose = (row.programme_key, row.municipality_code)
+    known = select_columns(  # type: ignore[call-overload]  # columns, not rows
+        *whose, row.document, row.template_sha256, row.valid_from, row.valid_until
+    ).where(_known(row, at))
+    rows = session.execute(known.order_by(col(row.valid_from), col(row.programme_key))).all()
+    named = {key for one in rows if (key := _template_named_in(one.document)) is not None}
+    templates = {key: [one.document for one in rows if one.programme_key == key] for key in named}
+    wanted = {one.template_sha256 for one in rows if one.template_sha256 is not None}
     originals = select(row.sha256, row.document).where(col(row.programme_key).in_(named), col(row.sha256).in_(wanted))
     before = dict(session.exec(originals).all())
-    for _, document, digest in rows:
-        key = document.get("based_on")
-        if key is None:
-            yield Span(dict(document), dict(document))
-        elif templates[key]:
-            yield from followed(document, before.get(digest or "") or templates[key][0], templates[key])
+    found: dict[str, list[_Known]] = {}
+    for one in rows:
+        here = templates.get(_template_named_in(one.document) or "", ())
+        then = before.get(one.template_sha256 or "")
+        found.setdefault(one.programme_key, []).append(
+            _Known(one.document, one.municipality_code, one.valid_from, one.valid_until, then, here)
+        )
+    return found
+
+
+def _versions_of(key: str, rows: Iterable[_Known], refused: frozenset[str]) -> list[tuple[Programme, Span]]:
+    """Return a programme's versions, each as it is law beside its template.
+
+    Raises:
+        DocumentError: a document is not this programme's, or names a parameter that cannot be read.
+        ValidationError: the models refuse a document. What is no document at all raises whatever it meets.
+    """
+    found = []
+    for one in rows:
+        for span in _spans_of(one):
+            version = Programme.model_validate(span.document)
+            if version.key != key:
+                raise DocumentError([Problem("id", version.key, key)])
+            if names := sorted(refused.intersection(parameters_named_in(span.document))):
+                raise DocumentError([Problem("", f"the parameters {names}", "parameters that can be read")])
+            found.append((version, span))
+    return found
+
+
+def _spans_of(one: _Known) -> list[Span]:
+    if _template_named_in(one.document) is None:
+        return [Span(dict(one.document), dict(one.document))]
+    return followed(one.document, one.before or one.templates[0], one.templates) if one.templates else []
+
+
+def _template_named_in(document: Any) -> str | None:
+    """Return the key of the template that a document names; None also where no document is to be made out."""
+    key = document.get("based_on") if isinstance(document, Mapping) else None
+    return key if isinstance(key, str) else None
+
+
+def _replaced_by(rows: Iterable[_Known]) -> dict[str, tuple[Replacement, ...]]:
+    """Return whose place versions that cannot be read take in their area, as far as their rows say so."""
+    found: dict[str, tuple[Replacement, ...]] = {}
+    for one in rows:
+        key = _template_named_in(one.document)
+        if key is not None and one.document.get("certainty") != "draft":
+            last = OPEN_END if one.valid_until is None else number_of(one.valid_until)
+            mine = Replacement(one.municipality_code, number_of(one.valid_from), last)
+            found[key] = (*found.get(key, ()), mine)
+    return found
+
+
+def _as_document_error(error: Exception) -> DocumentError:
+    if isinstance(error, DocumentError):
+        return error
+    if isinstance(error, ValidationError):
+        return DocumentError(problems_of(error))
+    return DocumentError([Problem("", f"{type(error).__name__}: {error}", "a document as it is published")])
 
 
 def _write_version(

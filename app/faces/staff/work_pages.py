@@ -23,6 +23,7 @@ from app.registry.drafts import drafts_of, open_draft
 from app.registry.loading import Registry
 from app.registry.tables import ProgrammeDraft
 from app.registry.versions import published_now
+from app.rules.municipality_code import covers
 from app.web.access import Staff
 from app.web.forms import Form, Submitted, fill
 from app.web.pages import page, see_other
@@ -123,7 +124,8 @@ def _previews(session: Session, municipality: str) -> list[DraftPreview]:
 
 
 def _quarantined(session: Session, registry: Registry, municipality: str) -> list[QuarantinedProgramme]:
-    concerned = set(registry.told_in(municipality))
+    unreadable = (key for key in registry.unreadable if covers(key.partition("/")[0], municipality))
+    concerned = {*registry.told_in(municipality), *unreadable}
     rows = session.exec(select(QuarantinedProgramme).order_by(col(QuarantinedProgramme.since)))
     return [row for row in rows if row.programme_key in concerned]
 

@@ -7,13 +7,16 @@ from typer.testing import CliRunner
 
 from app.cli import main
 from app.matching import evaluation, quarantine
+from app.matching.audit import audit
 from app.matching.sweep import drain
 from app.matching.sweeps import sweeping
 from app.matching.tables import Entitlement, QuarantinedProgramme, SetAsideHousehold
 from app.platform import clock
 from app.platform.change_queue import household_changed, programme_changed
 from app.platform.database import owner_session, worker_session
-from app.registry.versions import publish
+from app.registry.readiness import NotReady, loaded
+from app.registry.tables import ParameterRow, ProgrammeVersionRow
+from app.registry.versions import publish, published_now
 from tests.fixtures.factories import a_child, a_household, enrolled
 
 GRANT = "131121/birth-cost-grant"
@@ -199,3 +202,95 @@ def test_a_document_that_cannot_be_read_stops_nobody_else(newborns):
     assert stored(broken) == before, "its rights stay as they are"
     assert all((ALLOWANCE, "child:c1") in stored(one) for one in others)
     assert str(broken) in CliRunner().invoke(main, ["quarantine", "list"]).output
+
+
+LATER_FIELD = "a_field_of_another_release"
+
+
+def refuse(table, name, change):
+    """Store what is known under a name as an older program may have written it: today's models do not take it."""
+    with owner_session() as session:
+        for row in session.exec(select(table).where(table.known_until.is_(None))).all():
+            if name not in (getattr(row, "programme_key", None), getattr(row, "name", None)):
+                continue
+            row.known_until = clock.now()
+            session.add(row)
+            session.flush()
+            older = {**row.model_dump(exclude={"id", "known_until"}), "known_from": clock.now(), "sha256": "0" * 64}
+            session.add(table(**(older | {"document": change(row.document)})))
+        session.commit()
+
+
+def with_a_later_field(document):
+    return {**document, LATER_FIELD: 1}
+
+
+@pytest.mark.parametrize("queued", [True, False], ids=["somebody waits", "nobody waits"])
+def test_a_stored_programme_that_cannot_be_read_stops_no_other(newborns, published_registry, caplog, queued):
+    before = stored(newborns[0])
+    refuse(ProgrammeVersionRow, GRANT, with_a_later_field)
+    if queued:
+        with owner_session() as session:
+            session.execute(text("DELETE FROM entitlements WHERE programme_key = :key"), {"key": ALLOWANCE})
+            session.commit()
+        look_again(*newborns)
+    with worker_session() as session:
+        assert GRANT in sweeping(session), "before matching has met it: nothing is told of it, nothing taken back"
+    runs = drain()
+    assert [run.households for run in runs] == ([3] if queued else [])
+    assert stored(newborns[0]).keys() == before.keys(), "the others are evaluated"
+    assert stored(newborns[0])[GRANT, "child:c1"] == before[GRANT, "child:c1"], "its own rights stay as they are"
+    (broken,) = rows_of(QuarantinedProgramme)
+    assert (broken.programme_key, broken.error_class) == (GRANT, "DocumentError")
+    assert LATER_FIELD in broken.error_text
+    assert f"{GRANT} cannot be read" in caplog.text
+    assert GRANT in CliRunner().invoke(main, ["quarantine", "list"]).output
+    assert [one.programme_key for one in audit("131121").differences] == []
+
+    published(published_registry)
+    (run,) = drain()
+    assert (run.programme_key, run.households) == (GRANT, 3)
+    assert rows_of(QuarantinedProgramme) == []
+    assert stored(newborns[0])[GRANT, "child:c1"] == before[GRANT, "child:c1"]
+
+
+def test_a_stored_parameter_that_cannot_be_read_stops_only_who_names_it(newborns, published_registry):
+    before = stored(newborns[0])
+    with owner_session() as session:
+        session.execute(text("DELETE FROM entitlements WHERE programme_key = :key"), {"key": GRANT})
+        session.commit()
+    refuse(ParameterRow, UNDER_THREE, lambda document: {**document, "periods": []})
+    look_again(*newborns)
+    drain()
+    quarantined = {row.programme_key for row in rows_of(QuarantinedProgramme)}
+    assert ALLOWANCE in quarantined
+    assert GRANT not in quarantined
+    assert stored(newborns[0]).keys() == before.keys()
+    published(published_registry)
+    drain()
+    assert rows_of(QuarantinedProgramme) == []
+    assert stored(newborns[0])[ALLOWANCE, "child:c1"] == before[ALLOWANCE, "child:c1"]
+
+
+def test_a_variant_that_cannot_be_read_does_not_give_its_town_back_to_the_original(published_registry):
+    variant, original = next(
+        (key, versions[-1].based_on)
+        for key, versions in published_registry.programmes.items()
+        if versions[-1].based_on is not None and versions[-1].certainty == "verified"
+    )
+    with owner_session() as session:
+        known = published_now(session).registry.replacements[original]
+    refuse(ProgrammeVersionRow, variant, with_a_later_field)
+    with owner_session() as session:
+        registry = published_now(session).registry
+    assert variant in registry.unreadable
+    assert variant not in registry.programmes
+    assert registry.version_on(variant, clock.today()) is None
+    town = variant.partition("/")[0]
+    assert {one for one in known if one.area == town} <= set(registry.replacements[original])
+
+
+def test_what_is_published_is_checked_as_strictly_as_ever(published_registry):
+    document = next(one for (key, _), one in published_registry.documents.items() if key == GRANT)
+    with pytest.raises(NotReady, match=LATER_FIELD):
+        loaded(published_registry, {**document, LATER_FIELD: 1})
