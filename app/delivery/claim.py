@@ -266,7 +266,7 @@ def _lock(session: Session, statement: TextClause, counts: Mapping[str, int], no
 
 def _dicts(found: Result[Any]) -> list[_Row]:
     names = tuple(found.keys())
-    return [dict(zip(names, row, strict=True)) for row in found]
+    return [dict(zip(names, row, strict=True)) for row in found.all()]
 
 
 def _lock_gates(session: Session, candidates: Sequence[_Row]) -> dict[uuid.UUID, _Row]:

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlmodel import Session
 
+from app.delivery import breaker
 from app.delivery.fairness import Share
 
 BURST_SECONDS: Final = 0.5
@@ -39,13 +40,17 @@ def cut(shares: Sequence[Share], room: Mapping[str, int]) -> list[Share]:
     return cut_shares
 
 
-def lock(session: Session, endpoint_ids: Iterable[uuid.UUID]) -> None:
-    """Lock the health of endpoints until the transaction ends, in the order of ids; what is missing is made."""
+def lock(session: Session, endpoint_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, breaker.Health]:
+    """Lock the health of endpoints until the transaction ends, in the order of ids, and return it.
+
+    What is missing is made; an endpoint that is gone has none.
+    """
     wanted = {"ids": sorted(endpoint_ids)}
-    session.execute(_MAKE, wanted)
-    session.execute(
-        text("SELECT FROM endpoint_health WHERE endpoint_id = ANY(:ids) ORDER BY endpoint_id FOR UPDATE"), wanted
-    )
+    found = session.execute(_LOCK, wanted).mappings().all()
+    if len(found) < len(wanted["ids"]):
+        session.execute(_MAKE, wanted)
+        found = session.execute(_LOCK, wanted).mappings().all()
+    return {row["endpoint_id"]: breaker.Health(**{name: row[name] for name in _HEALTH}) for row in found}
 
 
 def spend(session: Session, taken: Counter[uuid.UUID]) -> None:
@@ -53,6 +58,11 @@ def spend(session: Session, taken: Counter[uuid.UUID]) -> None:
     session.execute(_SPEND, {"ids": list(taken), "counts": list(taken.values())})
 
 
+_HEALTH: Final = tuple(breaker.Health.__dataclass_fields__)
+_LOCK = text(
+    f"SELECT endpoint_id, {', '.join(_HEALTH)} FROM endpoint_health"  # noqa: S608
+    " WHERE endpoint_id = ANY(:ids) ORDER BY endpoint_id FOR UPDATE"
+)
 _MAKE = text(
     "INSERT INTO endpoint_health (endpoint_id, partner_id, window_requests, window_failures, breaker)"
     " SELECT id, partner_id, 0, 0, 'closed' FROM partner_endpoints e WHERE id = ANY(:ids)"

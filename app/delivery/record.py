@@ -9,7 +9,7 @@ import logging
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -34,7 +34,6 @@ _logger = logging.getLogger(__name__)
 
 #: What says nothing against the address of the person.
 NOT_THE_ADDRESS: Final = frozenset({"monthly_limit", "retry_key_expired"})
-_HEALTH: Final = tuple(asdict(breaker.Health()))
 _NEVER_REACHED: Final = frozenset({"connect", KEY_MISSING})
 _FAILURES: Final = (Outcome.RETRY, Outcome.TARGET_BLOCKED, Outcome.ENDPOINT_GONE)
 
@@ -229,10 +228,9 @@ def _judge_endpoints(session: Session, applied: Iterable[Finished]) -> None:
     if not by_endpoint:
         return
     now = real_now()
-    pace.lock(session, by_endpoint)
     judged = [
-        _judged(session, endpoint_id, breaker.Health(**health), by_endpoint[endpoint_id], now)
-        for endpoint_id, health in _healths(session, by_endpoint).items()
+        _judged(session, endpoint_id, health, by_endpoint[endpoint_id], now)
+        for endpoint_id, health in pace.lock(session, by_endpoint).items()
     ]
     session.execute(_UPDATE_HEALTHS, {"healths": orjson.dumps(judged).decode()})
 
@@ -291,18 +289,6 @@ _UPDATE_HEALTHS = text(
     " window_requests int, window_failures int, paused_until timestamptz, breaker text, failing_since timestamptz,"
     " last_error text) WHERE h.endpoint_id = r.endpoint_id"
 )
-
-
-def _healths(session: Session, endpoint_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[str, Any]]:
-    """Return the health of endpoints whose rows are locked, by id."""
-    rows = session.execute(
-        text(
-            "SELECT endpoint_id, window_started_at, window_requests, window_failures, paused_until, breaker,"
-            " failing_since FROM endpoint_health WHERE endpoint_id = ANY(:ids) ORDER BY endpoint_id"
-        ),
-        {"ids": list(endpoint_ids)},
-    )
-    return {row["endpoint_id"]: {name: row[name] for name in _HEALTH} for row in rows.mappings()}
 
 
 def _disable(session: Session, endpoint_id: uuid.UUID, reason: str, now: dt.datetime) -> None:
