@@ -50,8 +50,13 @@ def waits_to_begin(session: Session) -> bool:
 
 
 def running(session: Session) -> list[uuid.UUID]:
-    """Return the sweeps that run, the oldest first."""
-    return list(session.exec(select(Sweep.id).where(Sweep.state == RUNNING).order_by(col(Sweep.id))))
+    """Return the sweeps that run, the oldest first, and keep them from ending until this transaction does.
+
+    What is queued under the reader of a sweep that ends meanwhile would wait there for nobody: the home page would say
+    for ever that the family is being looked at.
+    """
+    statement = select(Sweep.id).where(Sweep.state == RUNNING).order_by(col(Sweep.id))
+    return list(session.exec(statement.with_for_update(read=True, key_share=True)))
 
 
 def begin(session: Session) -> Sweep | None:
@@ -215,6 +220,8 @@ def settle(session: Session) -> list[str]:
 
 def _end(session: Session, sweep: Sweep) -> list[str]:
     """End a sweep; what it changed goes on to the notices. Nothing of a broken programme is told."""
+    # Whoever queues under its reader has the row locked (`running`): what they write is passed on as well.
+    session.execute(select(Sweep.id).where(Sweep.id == sweep.id).with_for_update())
     broken = set(sweep.programme_keys) & quarantine.quarantined_keys(session)
     failed = bool(sweep.programme_keys) and broken == set(sweep.programme_keys)
     sweep.state, sweep.share_done = ("failed" if failed else "complete"), _HUNDREDTHS

@@ -1,5 +1,8 @@
 """Changed households of many towns: evaluated together as alone, and stored only as they still are."""
 
+import threading
+import time
+
 import pytest
 from sqlalchemy import text
 from sqlmodel import select
@@ -7,7 +10,7 @@ from sqlmodel import select
 from app.households import profiles
 from app.households.enrolment import Enrolment, enrol
 from app.households.synthetic import synthetic_households
-from app.matching import changed
+from app.matching import changed, sweep
 from app.matching.sweep import drain
 from app.matching.tables import Entitlement
 from app.platform.change_queue import household_changed, programme_changed
@@ -155,3 +158,42 @@ def test_nothing_is_stored_by_what_was_published_before(families, meanwhile):
         first = session.execute(text("SELECT min(evaluated_at) FROM entitlements")).scalar_one()
     assert first >= began
     assert waiting() == []
+
+
+def waits_for_a_lock():
+    with owner_session() as session:
+        return session.execute(text(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )).scalar_one()  # fmt: skip
+
+
+def test_a_sweep_that_ends_while_rights_are_stored_leaves_no_look_behind(families, monkeypatch):
+    drain()
+    with owner_session() as session:
+        programme_changed(session, "000000/child-allowance", "published")
+        session.commit()
+    sweep._begin_sweep()
+    everybody_again("UPDATE sweep_shards SET state = 'complete'", "DELETE FROM entitlements WHERE verdict = 'eligible'"
+                    " AND programme_key <> '000000/child-allowance'", "UPDATE entitlements SET review_on = '2026-11-25'")  # fmt: skip
+    ending = threading.Thread(target=sweep._settle_sweeps)
+    record, queued = changed.record, []
+
+    def record_and_end(session, *arguments):
+        found = record(session, *arguments)
+        if not queued:
+            queued.extend(session.execute(text("SELECT reader FROM changes WHERE reader LIKE 'sweep:%'")).scalars())
+            ending.start()
+            give_up_at = time.monotonic() + 10
+            while ending.is_alive() and not waits_for_a_lock() and time.monotonic() < give_up_at:
+                time.sleep(0.02)
+        return found
+
+    monkeypatch.setattr(changed, "record", record_and_end)
+    changed.drain(sweep._begin_sweep)
+    ending.join()
+    with owner_session() as session:
+        states = session.execute(text("SELECT state FROM sweeps ORDER BY id DESC LIMIT 1")).scalar_one()
+        readers = set(session.execute(text("SELECT reader FROM changes")).scalars())
+    assert queued, "stored while the sweep still ran, so that a look waits for its end"
+    assert states == "complete"
+    assert readers == {"notices"}
