@@ -107,21 +107,29 @@ def queue_reviews() -> int:
 
     Time alone makes their stored answers old: an income year ends, a month's deadline passes, a check is due. What is
     due and was not told yet, because a campaign or a quarantine held it, is also looked at again once its deadline or
-    the month from which it would be paid is over: nobody is told of a day that has gone by.
+    the month from which it would be paid is over: nobody is told of a day that has gone by. A town that fails is left
+    for the next call; the others are queued.
     """
     queued = 0
     for code in municipalities_with_households():
-        with worker_session(Context(municipality=code)) as session:
-            due = session.scalars(_REVIEWED, {"today": clock.today()}).all()
-            overtaken = session.scalars(_OVERTAKEN, _today(session)).all()
-            households = sorted({*due, *overtaken})
-            for household_id in households:
-                household_changed(session, household_id, code, "review")
-            session.commit()
-        queued += len(households)
+        try:
+            queued += _queue_reviews_in(code)
+        except OF_ONE as error:
+            log_failure(code, error)
     if queued:
         bell.ring(bell.MATCH)
     return queued
+
+
+def _queue_reviews_in(municipality_code: str) -> int:
+    with worker_session(Context(municipality=municipality_code)) as session:
+        due = session.scalars(_REVIEWED, {"today": clock.today()}).all()
+        overtaken = session.scalars(_OVERTAKEN, _today(session)).all()
+        households = sorted({*due, *overtaken})
+        for household_id in households:
+            household_changed(session, household_id, municipality_code, "review")
+        session.commit()
+    return len(households)
 
 
 def _today(session: Session) -> dict[str, Any]:

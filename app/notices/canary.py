@@ -6,6 +6,8 @@ rest waits for a person.
 """
 
 import datetime as dt
+import logging
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,31 +17,53 @@ from sqlmodel import Session, col, select
 from app.delivery.tables import Delivery
 from app.households.tables import Outcome
 from app.matching import campaigns
+from app.matching.faults import OF_ONE, Fault
 from app.matching.oversight_tables import Campaign
 from app.notices.tables import Notice
 from app.platform.database import Context, enter, worker_session
 from app.platform.settings import settings
 from app.platform.small_counts import rounded
 
+_MOVING = ("approved", "canary")
+_logger = logging.getLogger(__name__)
+
 
 def advance(now: dt.datetime) -> int:
     """Move on every campaign that can be; return how many were opened to all.
 
-    Called before each announcement, so that what is opened is told by it.
+    Called before each announcement, so that what is opened is told by it. One that fails stays as it is, and everything
+    it holds with it; the others move on.
     """
     with worker_session() as session:
-        statement = select(Campaign).where(col(Campaign.state).in_(("approved", "canary")))
-        moving = session.exec(statement.order_by(col(Campaign.id)).with_for_update(skip_locked=True)).all()
-        for campaign in moving:
-            if campaign.state == "canary":
-                _judge(session, campaign, now)
-            if campaign.state == "approved":
-                campaigns.next_step(campaign, now)
-            if campaign.state == "open":
-                campaigns.let_go(session, campaign)
-            session.add(campaign)
+        moving = select(Campaign.id).where(col(Campaign.state).in_(_MOVING)).order_by(col(Campaign.id))
+        ids = session.exec(moving).all()
+    opened = 0
+    for campaign_id in ids:
+        try:
+            opened += _advance(campaign_id, now)
+        except OF_ONE as error:
+            fault = Fault.of(error)
+            _logger.error("campaign %s stays held: %s at %s", campaign_id, fault.error_class, fault.text)
+    return opened
+
+
+def _advance(campaign_id: uuid.UUID, now: dt.datetime) -> bool:
+    """Move on one campaign, unless somebody else does or did; True where it is open to all now."""
+    with worker_session() as session:
+        statement = select(Campaign).where(Campaign.id == campaign_id, col(Campaign.state).in_(_MOVING))
+        campaign = session.exec(statement.with_for_update(skip_locked=True)).one_or_none()
+        if campaign is None:
+            return False
+        if campaign.state == "canary":
+            _judge(session, campaign, now)
+        if campaign.state == "approved":
+            campaigns.next_step(campaign, now)
+        is_open = campaign.state == "open"
+        if is_open:
+            campaigns.let_go(session, campaign)
+        session.add(campaign)
         session.commit()
-    return sum(campaign.state == "open" for campaign in moving)
+    return is_open
 
 
 @dataclass(frozen=True, slots=True)

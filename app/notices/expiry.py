@@ -9,7 +9,9 @@ from sqlmodel import Session, col, select
 from app.delivery.outbox import WebhookMessage, enqueue_all
 from app.notices.app_events import EXPIRED, ended_events
 from app.notices.holding import holds_in
-from app.notices.setting_aside import is_not_set_aside, one_by_one_if_need_be
+from app.notices.planning import NOTHING_LEFT
+from app.notices.rows import emptied_overviews
+from app.notices.setting_aside import forgive, is_not_set_aside, one_by_one_if_need_be
 from app.notices.situation import read_situations
 from app.notices.tables import Notice
 from app.platform.database import Context, worker_session
@@ -48,6 +50,7 @@ def _households(now: dt.datetime, after: uuid.UUID) -> list[tuple[uuid.UUID, str
 def _expire_in(municipality_code: str, ids: Sequence[uuid.UUID], now: dt.datetime) -> int:
     with worker_session(Context(municipality=municipality_code)) as session:
         queued = _expire(session, municipality_code, ids, now)
+        forgive(session, ids)
         session.commit()
     return queued
 
@@ -62,6 +65,9 @@ def _expire(session: Session, municipality_code: str, ids: Sequence[uuid.UUID], 
         ]
         for notice in over:
             notice.state, notice.closed_reason = "expired", "its last useful day has passed"
+        for overview in emptied_overviews(situation.notices):
+            overview.state, overview.closed_reason = "expired", NOTHING_LEFT
+            over.append(overview)
         messages += ended_events(situation, over, now, EXPIRED)
     session.flush()
     return len(enqueue_all(session, messages))

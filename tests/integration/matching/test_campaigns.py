@@ -14,6 +14,7 @@ from app.matching.campaigns import Size, decide, question
 from app.matching.oversight_tables import Campaign, CampaignCount
 from app.matching.sweep import drain
 from app.matching.tables import Entitlement
+from app.notices import canary
 from app.notices.announce import announce
 from app.notices.canary import advance
 from app.notices.tables import Notice
@@ -246,6 +247,33 @@ def test_messages_that_failed_stop_the_rest(office, limits):
     clock.shift_to(clock.now() + dt.timedelta(minutes=31))
     assert advance(clock.now()) == 0
     assert (campaign().state, campaign().question) == ("paused", "canary")
+
+
+def test_a_campaign_that_fails_stays_held_and_the_others_move_on(office, limits, monkeypatch, caplog):
+    limits(canary_over=10, canary_share=0.5, most_without_preview=100)
+    families(12)
+    published(office, draft_of(office, a_programme()))
+    broken = campaign()
+    other = Campaign(
+        sweep_id=broken.sweep_id, programme_key="000000/child-allowance", municipality_code="000000", state="approved",
+        looked_at_on=broken.looked_at_on, begun_at=clock.now(), counted_at=clock.now(),
+    )  # fmt: skip
+    with worker_session() as session:
+        session.add(other)
+        session.commit()
+        other_id = other.id
+    assert broken.id < other_id, "the one that fails comes first"
+    with monkeypatch.context() as patch:
+        patch.setattr(canary, "read_aftermath", lambda *_: {}["no such figure"])
+        assert advance(clock.now()) == 1
+    with worker_session() as session:
+        assert session.get_one(Campaign, other_id).state == "open"
+    assert campaign().state == "canary"
+    assert f"campaign {broken.id} stays held: KeyError" in caplog.text
+    announce()
+    clock.shift_to(clock.now() + dt.timedelta(minutes=31))
+    assert advance(clock.now()) == 1
+    assert campaign().state == "open"
 
 
 def test_the_condition_in_sql_is_the_one_in_python(office, limits):

@@ -8,6 +8,7 @@ from sqlmodel import select
 
 from app.households import consent, outcomes, profiles
 from app.households.synthetic import synthetic_households
+from app.matching import sweep
 from app.matching.sweep import drain, queue_reviews
 from app.matching.tables import Entitlement, EvaluationRun
 from app.notices.announce import announce, release_due
@@ -267,3 +268,23 @@ def test_what_was_not_told_before_its_deadline_is_told_as_it_is_afterwards(publi
     queue_reviews()
     drain()
     assert queue_reviews() == 0, "what was told is looked at no more"
+
+
+def test_a_town_whose_reviews_fail_stops_no_other(published_registry, monkeypatch, caplog):
+    families = [enrolled(a_household(code, [a_child("2026-11-21")])) for code in ("131121", "132012")]
+    drain()
+    clock.shift_to(clock.at_japan_time(dt.date(2027, 1, 20), 9))
+    with monkeypatch.context() as patch:
+        changed = sweep.household_changed
+
+        def in_one_town_only(session, household_id, code, reason):
+            if code == "131121":
+                raise LookupError(f"secret of {household_id}")
+            changed(session, household_id, code, reason)
+
+        patch.setattr(sweep, "household_changed", in_one_town_only)
+        assert queue_reviews() == 1
+    assert "131121 failed" in caplog.text
+    assert str(families[0]) not in caplog.text
+    assert queue_reviews() == 2, "the town that failed is still to be looked at"
+    assert {run.municipality_code for run in drain()} == {"131121", "132012"}

@@ -6,11 +6,15 @@ import uuid
 import pytest
 from sqlalchemy import text
 
+from app.matching.quarantine import set_aside
 from app.notices import announce as announcing
+from app.notices import expiry
 from app.notices.announce import announce, release_due
+from app.notices.expiry import expire_due
 from app.notices.rows import OVERVIEW
 from app.platform.change_queue import rights_changed
-from app.platform.database import owner_session
+from app.platform.clock import now
+from app.platform.database import owner_session, worker_session
 from app.platform.halt_kinds import HaltKind
 from app.safeguards import halts
 from tests.fixtures.factories import a_linked_app, enrolled
@@ -225,3 +229,34 @@ def test_one_family_whose_release_fails_is_set_aside_and_the_others_are_told(wor
     monkeypatch.setattr(announcing, "release", release)
     release_due()
     assert messages(broken, "email")
+
+
+def test_one_family_whose_notices_cannot_expire_is_set_aside_and_the_others_expire(world, monkeypatch, caplog):
+    broken, beside, elsewhere = enrolled(NEWBORN), enrolled(NEWBORN), enrolled(SINGLE_PARENT)
+    tell()
+    release_due()
+    at("2027-12-01", 12)
+
+    def left(household_id):
+        over = [one for one in notices(household_id, state="released") if one.expires_at and one.expires_at <= now()]
+        return len(over)
+
+    assert left(broken) and left(beside) and left(elsewhere)
+    ended_events = expiry.ended_events
+
+    def failing(situation, *arguments):
+        if situation.household.id == broken:
+            raise LookupError("a value of somebody's household")
+        return ended_events(situation, *arguments)
+
+    monkeypatch.setattr(expiry, "ended_events", failing)
+    expire_due(now())
+    assert left(broken)
+    assert (left(beside), left(elsewhere)) == (0, 0)
+    assert "set aside: LookupError" in caplog.text and "somebody" not in caplog.text
+    changed("UPDATE set_aside_households SET since = since - interval '2 hours'")
+    monkeypatch.setattr(expiry, "ended_events", ended_events)
+    expire_due(now())
+    assert left(broken) == 0
+    with worker_session() as session:
+        assert set_aside(session) == []
