@@ -110,7 +110,9 @@ def _session(url: str, context: Context) -> Iterator[Session]:
 
 @event.listens_for(Session, "after_begin")
 def _enter_context(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-    _set_context(connection, session.info.get("context", NO_CONTEXT))
+    context = session.info.get("context", NO_CONTEXT)
+    if context != NO_CONTEXT:  # what a transaction before it had entered ended with it
+        _set_context(connection, context)
 
 
 def _set_context(connection: Connection, context: Context) -> None:
