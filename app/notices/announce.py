@@ -215,8 +215,8 @@ def _plan_and_release(
         waiting = [notice.id for notice in over if notice.id in situation.waiting]
         if call_back(session, situation.household.id, waiting, "superseded"):
             read_messages_again(session, situation)
-        ended = [notice for notice in planned.ended if notice.released_at is not None]
-        messages += [*_release(situation, now, result, session), *ended_events(situation, ended, now)]
+        # Of a correction that was told to nobody apps may know what it was to correct.
+        messages += [*_release(situation, now, result, session), *ended_events(situation, planned.ended, now)]
     session.flush()
     return messages
 

@@ -23,6 +23,7 @@ from app.notices.rows import (
     asks_a_question,
     begins_on,
     concerns,
+    emptied_overviews,
     end_of,
     is_ending,
     is_worth_telling,
@@ -38,6 +39,8 @@ from app.registry.loading import Registry
 
 CONSENT_WITHDRAWN = "consent withdrawn"
 NO_LONGER_SO = "no longer so"
+NOTHING_LEFT = "nothing left to tell"
+"""Why an overview ended: everything under it did."""
 REVIVABLE = (CONSENT_WITHDRAWN, NO_LONGER_SO, OUTCOME)
 """Why a notice ended that is planned again when consent is given anew, or an answer or an outcome turns back."""
 _OF_RIGHTS = (*SUPPORT_KINDS, *BEFORE_A_DAY, "question")
@@ -92,6 +95,7 @@ def plan(situation: Situation, registry: Registry, now: dt.datetime) -> Plan:
     result.notices += losses.of(situation, registry, result.ended, now)
     result.notices = moving.with_moves(situation, registry, result.notices, now)
     result.notices = _only_new(situation, result.notices)
+    _end_what_tells_of_nothing(situation, result)
     return result
 
 
@@ -241,6 +245,13 @@ def _end_what_no_longer_holds(situation: Situation, result: Plan) -> None:
             result.ended.append(notice)
             if notice.kind == moving.MOVED:
                 moving.let_go_of(situation, notice)
+
+
+def _end_what_tells_of_nothing(situation: Situation, result: Plan) -> None:
+    """End an overview with the last notice under it: an app that was told of it alone hears of its end."""
+    for overview in emptied_overviews([*situation.notices, *result.notices]):
+        overview.state, overview.closed_reason = "cancelled", NOTHING_LEFT
+        result.ended.append(overview)
 
 
 def _support(situation: Situation, right: TakenUp, now: dt.datetime) -> Notice:

@@ -13,7 +13,7 @@ from app.households.tables import ContactPoint
 from app.notices import information, moving
 from app.notices.app_events import CANCELLED, EXPIRED, ended_events, told_events
 from app.notices.messages import URGENT_DAYS, days_left, is_urgent, push
-from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, overview_of, still_holds
+from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, NOTHING_LEFT, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
 from app.notices.rows import BEFORE_A_DAY, OUTCOME, OVERVIEW, SUPPORT_KINDS, is_ending
 from app.notices.situation import Situation
@@ -174,8 +174,11 @@ def _with_overview_as_it_is_now(
             for other in held:
                 other.overview_id = None
             if not supports:
-                notice.state, notice.closed_reason = "cancelled", "nothing left to tell"
+                notice.state, notice.closed_reason = "cancelled", NOTHING_LEFT
                 result.notices.append(notice)
+                result.messages += _end_on_screens(situation, notice, now)
+                for question in ready:
+                    question.overview_id = None if question.overview_id == notice.id else question.overview_id
                 continue
             notice.content = overview_of(supports)
         kept.append(notice)

@@ -1,7 +1,7 @@
 """One notice row from one stored right, and what every planner asks about a right. Pure."""
 
 import datetime as dt
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -48,6 +48,13 @@ def concerns(row: Entitlement, notice: Notice) -> bool:
 def is_same_right(one: Notice, other: Notice) -> bool:
     """Whether two notices are about the same programme and person."""
     return (one.programme_key, one.subject) == (other.programme_key, other.subject)
+
+
+def emptied_overviews(notices: Sequence[Notice]) -> list[Notice]:
+    """Return the told overviews of a household of which nothing stands any more: they end with the last of it."""
+    standing = {one.overview_id for one in notices if one.state in ("planned", "released")}
+    return [one for one in notices
+            if one.programme_key == OVERVIEW and one.state == "released" and one.id not in standing]  # fmt: skip
 
 
 def next_round(occasion: str, taken: Container[str]) -> str:
