@@ -12,7 +12,7 @@ from app.households.outcomes import CLOSING
 from app.matching.evaluation import Engine
 from app.notices import wording
 from app.notices.quiet_hours import next_allowed
-from app.notices.rows import HOUSEHOLD, SUPPORT_KINDS, is_ending, is_same_right, next_round
+from app.notices.rows import HOUSEHOLD, SUPPORT_KINDS, concerns, is_ending, is_same_right, next_round
 from app.notices.situation import Situation
 from app.notices.tables import Notice
 from app.platform.clock import japan_date
@@ -57,6 +57,7 @@ def _is_felt(situation: Situation, registry: Registry, notice: Notice, now: dt.d
         and not situation.is_stopped(notice.subject)
         and covers(notice.programme_key.partition("/")[0], situation.household.municipality_code)
         and not _has_another_in_its_place(situation, registry, notice)
+        and not _is_open_in_mourning(situation, notice)
         and not _was_turned_down(situation, notice)
         and not _consent_was_taken_back(situation, registry, notice)
     )
@@ -82,6 +83,11 @@ def _has_another_in_its_place(situation: Situation, registry: Registry, notice: 
     }
     key = notice.programme_key
     return any((one == key and other in mine) or (other == key and one in mine) for one, other in pairs)
+
+
+def _is_open_in_mourning(situation: Situation, notice: Notice) -> bool:
+    """Whether a guardian's death made the right uncertain; nobody is sent that."""
+    return any(concerns(row, notice) and situation.is_open_in_mourning(row) for row in situation.entitlements)
 
 
 def _was_turned_down(situation: Situation, notice: Notice) -> bool:

@@ -43,7 +43,7 @@ def ask(situation: Situation, registry: Registry, open_rows: Collection[Entitlem
             if row in open_rows:
                 result.announced.append(row)
             continue
-        for missing in row.answer.get("missing", ()):
+        for missing in row.answer.get("missing", ()) if not situation.is_open_in_mourning(row) else ():
             if _may_be_asked(situation, registry, missing["fact"]):
                 undecided[missing["subject"], missing["fact"]].append((row, programme))
         if row in open_rows:

@@ -29,6 +29,17 @@ def cancel_planned(session: Session, household_id: uuid.UUID, reason: str, *, su
     return len(rows)
 
 
+def cancel_questions_about(session: Session, household_id: uuid.UUID, facts: Collection[str], reason: str) -> None:
+    """Cancel the planned questions about some facts; what asked them already must be back in the plan."""
+    statement = select(Notice).where(
+        Notice.household_id == household_id, Notice.state == "planned", Notice.kind == "question"
+    )
+    for notice in session.exec(statement):
+        if notice.content["fact"] in facts:
+            notice.state, notice.closed_reason = "cancelled", reason
+            session.add(notice)
+
+
 def queued_notices(session: Session, household_id: uuid.UUID, *, confirmed_after: dt.datetime | None) -> set[uuid.UUID]:
     """Return the notices of a household that wait for a contact confirmed after an instant."""
     rows = session.execute(

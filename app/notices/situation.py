@@ -28,6 +28,8 @@ from app.platform.change_queue import MATCHING, Change
 from app.platform.clock import real_now
 
 CAN_BE_CALLED_BACK = ("scheduled", "retrying")
+OF_MOURNING = ("household.single_parent", "household.child_support_agreed", "household.divorced_since_april_2026")
+"""Facts that no message asks a family for in which a guardian died."""
 """States of a delivery that has not gone out yet."""
 
 Row = TypeVar("Row", bound=SQLModel)
@@ -116,6 +118,14 @@ class Situation:
     def is_stopped(self, subject: str) -> bool:
         """Whether every push about this person has ended."""
         return subject in self.household.stopped_subjects
+
+    def mourns(self) -> bool:
+        """Whether a guardian of the family died."""
+        return any(subject.startswith("guardian:") for subject in self.household.stopped_subjects)
+
+    def is_open_in_mourning(self, row: Entitlement) -> bool:
+        """Whether a right waits for an answer that no message asks for: it stands on the family's own pages."""
+        return self.mourns() and any(missing["fact"] in OF_MOURNING for missing in row.answer.get("missing", ()))
 
 
 def read_situations(session: Session, household_ids: Collection[uuid.UUID], holds: Holds) -> list[Situation]:

@@ -1,5 +1,6 @@
 """Withdrawal, protection, bereavement, confirmation: what may never happen."""
 
+import datetime as dt
 import json
 import re
 
@@ -9,9 +10,12 @@ from sqlmodel import select
 from app.accounts.sign_in import create_link, find_actor, find_link, open_session
 from app.delivery.outbox import content_of
 from app.delivery.tables import Delivery, DeliveryAttempt
+from app.faces.parent.questions import open_questions
 from app.households import consent, contacts
+from app.households.profiles import read_document, save_document
 from app.households.tables import ContactPoint, Household
 from app.matching.sweep import drain
+from app.matching.tables import Entitlement
 from app.notices import inbox
 from app.notices.announce import announce, release_due
 from app.notices.tables import Notice
@@ -21,13 +25,16 @@ from app.platform.change_queue import rights_changed
 from app.platform.database import Context, app_session, owner_session
 from app.platform.errors import NotFound
 from app.platform.settings import settings
+from app.registry.versions import published_now
 from app.safeguards.bereavement import stop_pushes_about
 from app.safeguards.confirmation import send_code, tell_what_protection_held_back
 from app.safeguards.protection import protect
 from app.safeguards.withdrawal import unsubscribe, withdraw
+from tests.conftest import DEMO_DAY
 from tests.fixtures.factories import EVERYTHING, a_child, a_household, a_linked_app, enrolled
 
 NEWBORN = a_household(children=[a_child("2026-11-21")], facts={"single_parent": False, "public_assistance": False})
+ALLOWANCE = "000000/child-rearing-allowance"
 
 
 @pytest.fixture
@@ -158,6 +165,7 @@ def test_nobody_writes_to_a_guardian_who_died_and_nothing_of_the_children_stops(
         token = open_session(session, household_id=told, guardian="g1")
         session.commit()
     stop_pushes_about(told, "guardian:g1", reason="death", by="staff:1")
+    drain()  # what the death overturned is looked at before anything is released
     release_due()
     with app_session() as session:
         assert find_actor(session, token) is None
@@ -165,6 +173,74 @@ def test_nobody_writes_to_a_guardian_who_died_and_nothing_of_the_children_stops(
     assert deliveries(told, channel="webhook", state="scheduled")
     with app_session(Context(household=told)) as session:
         assert inbox.all_notices(session, told)
+
+
+def test_what_a_guardians_death_opens_is_stored_and_readable_and_asked_by_no_message(published_registry):
+    family = {**NEWBORN, "guardians": [{"id": "g1"}, {"id": "g2"}]}
+    household_id, unharmed = enrolled(family), enrolled(family)
+    drain()
+    announce()
+    assert not rights_of(household_id, ALLOWANCE)
+    stop_pushes_about(household_id, "guardian:g2", reason="death", by="guardian:g1")
+    for days in (0, 1, 20, 40):
+        clock.shift_to(clock.at_japan_time(DEMO_DAY + dt.timedelta(days=days), 12))
+        drain()
+        announce()
+        release_due()
+    with app_session(Context(household=household_id)) as session:
+        document = read_document(session, household_id).document
+        assert "single_parent" not in document["facts"], "unknown, and not its opposite"
+        assert document["facts"]["public_assistance"] is False
+        actor = find_actor(session, open_session(session, household_id=household_id, guardian="g1"))
+        asked = open_questions(session, actor, published_now(session).registry, document)
+    (right,) = rights_of(household_id, ALLOWANCE)
+    assert (right.verdict, right.subject) == ("undetermined", "child:c1")
+    assert "児童扶養手当" in {name for one in asked for name in one.decides}, "readable on the family's own page"
+    assert keys_of(household_id) == keys_of(unharmed), "no message says or asks what the death opens"
+
+    with app_session(Context(household=household_id)) as session:
+        row = read_document(session, household_id)
+        answered = {**row.document, "facts": {**row.document["facts"], "single_parent": True}}
+        save_document(session, household_id, answered, expected_version=row.version, source="parent", by="guardian:g1")
+        session.commit()
+    clock.shift_to(clock.at_japan_time(DEMO_DAY + dt.timedelta(days=60), 12))
+    drain()
+    announce()
+    missing = {one["fact"] for right in rights_of(household_id, ALLOWANCE) for one in right.answer["missing"]}
+    assert missing and "household.single_parent" not in missing, "what the family answers is matched as ever"
+    assert keys_of(household_id) - keys_of(unharmed)
+
+
+def test_a_question_that_waits_when_a_guardian_dies_is_never_sent(published_registry):
+    household_id = enrolled({**NEWBORN, "facts": {"public_assistance": False}, "guardians": [{"id": "g1"}, {"id": "g2"}]})
+    drain()
+    announce()
+    (question,) = [one for one in notices_of(household_id) if one.kind == "question"]
+    assert question.content["fact"] == "household.single_parent"
+    stop_pushes_about(household_id, "guardian:g2", reason="death", by="guardian:g1")
+    clock.shift_to(clock.at_japan_time(DEMO_DAY + dt.timedelta(days=1), 12))
+    drain()
+    announce()
+    release_due()
+    sent = {one for row in deliveries(household_id) if row.state != "cancelled" for one in row.notice_ids}
+    assert question.id not in sent
+    (after,) = [one for one in notices_of(household_id) if one.kind == "question"]
+    assert (after.state, after.closed_reason) == ("cancelled", "stopped")
+
+
+def rights_of(household_id, programme):
+    with owner_session() as session:
+        mine = Entitlement.household_id == household_id, Entitlement.programme_key == programme
+        return session.exec(select(Entitlement).where(*mine)).all()
+
+
+def keys_of(household_id):
+    return {(one.kind, one.programme_key, one.subject, one.occasion) for one in notices_of(household_id)}
+
+
+def notices_of(household_id):
+    with owner_session() as session:
+        return session.exec(select(Notice).where(Notice.household_id == household_id)).all()
 
 
 def test_a_loss_stops_every_push_about_that_child_and_no_other(published_registry):
