@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from app.delivery.link_events import link_message
 from app.delivery.outbox import WebhookMessage, enqueue_all
 from app.delivery.recovery import MOST_AT_ONCE
-from app.delivery.tables import EndpointReplay
+from app.delivery.tables import Delivery, EndpointReplay
 from app.matching.sweep import municipalities_with_households
 from app.notices.app_events import CANCELLED, EXPIRED, ended_events, gate_of, told_events
 from app.notices.holding import holds_in
@@ -75,7 +75,7 @@ def missing_events(
 
 
 def _links_told(situation: Situation, since: dt.datetime, now: dt.datetime) -> Iterable[WebhookMessage]:
-    """Yield `link.created` for links made since; one that was told has the same key and is not queued twice."""
+    """Yield `link.created` for links made since, told or not."""
     if situation.household.protected_at is not None:
         return
     for link, endpoints in situation.links:
@@ -129,12 +129,29 @@ def _work_batch(replay_id: uuid.UUID, municipality_code: str, after: uuid.UUID) 
                 replay.postponed += 1
             else:
                 messages += missing_events(situation, endpoint, replay.since, now)
+        messages = _never_told(session, endpoint, ids, messages)
         left = MOST_AT_ONCE - replay.queued
         replay.queued += len(enqueue_all(session, messages[:left]))
         replay.worked_at = clock.real_now()
         session.add(replay)
         session.commit()
     return ids[-1], "limit_reached" if len(messages) > left else None
+
+
+def _never_told(
+    session: Session, endpoint: PartnerEndpoint, household_ids: Sequence[uuid.UUID], messages: list[WebhookMessage]
+) -> list[WebhookMessage]:
+    """Leave out events that are on their way or were told: what was recovered has given its key away before."""
+    known = set(
+        session.exec(
+            select(Delivery.event_id).where(
+                col(Delivery.household_id).in_(household_ids),
+                Delivery.endpoint_id == endpoint.id,
+                Delivery.state != "cancelled",
+            )
+        )
+    )
+    return [message for message in messages if message.event_id not in known]
 
 
 def _finish(replay_id: uuid.UUID, outcome: str | None) -> EndpointReplay:

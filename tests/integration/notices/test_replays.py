@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
-from app.delivery.outbox import content_of
-from app.delivery.recovery import ask_for_replay
+from app.delivery.outbox import KEY_GIVEN_AWAY, content_of
+from app.delivery.recovery import ask_for_replay, recover
 from app.delivery.tables import Delivery, EndpointReplay
 from app.households import outcomes
 from app.matching.sweep import drain
@@ -113,6 +113,34 @@ def test_an_end_that_a_disabled_endpoint_missed_is_told_and_what_it_never_knew_i
         session.commit()
     assert replayed(partner_id, newest).queued == 1
     assert types_for(newest) == ["link.created"]
+
+
+def test_what_was_recovered_is_not_replayed_as_well(told):
+    _household_id, partner_id, endpoint_id = told
+    assert replayed(partner_id, endpoint_id).queued == 2
+    before = events_for(endpoint_id)
+    with app_session(Context(partner=partner_id)) as session:
+        endpoint = endpoint_by_id(session, partner_id, endpoint_id)
+        disable_endpoint(session, endpoint, at=clock.now())
+        session.commit()
+    with owner_session() as session:  # as the claim does what nobody takes any more
+        session.execute(
+            text(
+                "UPDATE deliveries SET state = 'cancelled', last_error = 'endpoint_disabled', finished_at = now(),"
+                f" {KEY_GIVEN_AWAY} WHERE endpoint_id = :id"
+            ),
+            {"id": endpoint_id},
+        )
+        session.execute(text("UPDATE partner_endpoints SET disabled_at = NULL WHERE id = :id"), {"id": endpoint_id})
+        session.commit()
+    with app_session(Context(partner=partner_id)) as session:
+        endpoint, at = endpoint_by_id(session, partner_id, endpoint_id), clock.real_now()
+        assert recover(session, endpoint, since=at - dt.timedelta(hours=1), at=at, now=clock.now()).queued == 2
+        session.commit()
+    assert replayed(partner_id, endpoint_id).queued == 0
+    assert events_for(endpoint_id) == before
+    with owner_session() as session:
+        assert len(session.exec(select(Delivery).where(Delivery.endpoint_id == endpoint_id)).all()) == len(before)
 
 
 @pytest.mark.parametrize("how", ["withdrawn", "protected", "before"])
