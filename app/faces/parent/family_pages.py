@@ -17,12 +17,15 @@ from app.platform.database import app_session
 from app.platform.errors import Conflict
 from app.registry.loading import Registry
 from app.registry.versions import published_now
+from app.rules.municipality_code import municipality_of_ward
 from app.web.access import Household
 from app.web.dates import DateParts
 from app.web.forms import Submitted
-from app.web.pages import page, see_other
+from app.web.pages import page, phrase, see_other
 
 router = APIRouter()
+_CORRECTION = "correction"
+"""What the form says of a town that was entered wrongly: the family lived in the other one all along."""
 
 
 @router.get("/family")
@@ -53,7 +56,10 @@ def edit_family(request: Request, actor: Household) -> Response:
 
 @router.post("/family/edit")
 def save_family(request: Request, actor: Household, form: Submitted) -> Response:
-    """Save the form, unless another one was saved since it was opened: then show both."""
+    """Save the form, unless another one was saved since it was opened: then show both.
+
+    Another town is a move, which has its own page, unless the family says that the town was entered wrongly.
+    """
     given, version = read_family_form(form), str(form.get("version", ""))
     if form.get("step") == "more" and len(given.births) < MOST_PEOPLE:
         given.births.append(DateParts())
@@ -66,7 +72,11 @@ def save_family(request: Request, actor: Household, form: Submitted) -> Response
         wanted = given.document(stored.document, known)
         if _same_answers(wanted, stored.document):
             return see_other(request, "/family?done=saved")
-        if str(stored.version) == version and _save(session, actor, wanted, stored.version):
+        is_read = str(stored.version) == version
+        if is_read and form.get("home") != _CORRECTION and _is_another_town(stored.document, wanted):
+            given.errors["municipality"] = phrase("error.another_town")
+            return _form_page(request, actor, given, version, status=422, another_town=True)
+        if is_read and _save(session, actor, wanted, stored.version):
             bell.ring(bell.MATCH)
             return see_other(request, "/family?done=saved")
         stored = read_document(session, actor.household_id)
@@ -92,6 +102,7 @@ def _form_page(
     version: int | str,
     status: int = 200,
     newer: FamilyForm | None = None,
+    another_town: bool = False,
 ) -> Response:
     with app_session(actor.context) as session:
         registry = published_now(session).registry
@@ -102,9 +113,16 @@ def _form_page(
         family=family,
         version=version,
         newer=newer,
+        another_town=another_town,
         homes=registry.municipalities.where_people_live(),
         names={one.code: one.name for one in registry.municipalities},
     )
+
+
+def _is_another_town(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a family that said where it lives would live elsewhere; a ward is in the town of its city."""
+    before, after = (municipality_of_ward(str(one.get("municipality", ""))) for one in (stored, wanted))
+    return bool(before) and before != after
 
 
 def _same_answers(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:

@@ -1,8 +1,10 @@
 """引っ越し・お知らせを止めたいとき: what a parent sees and presses."""
 
+import re
+
 from sqlmodel import select
 
-from app.households.tables import Household, Move
+from app.households.tables import Household, HouseholdDocument, Move
 from app.notices.tables import Notice
 from app.platform.database import owner_session
 
@@ -44,6 +46,26 @@ def test_a_move_needs_a_town_and_a_day(family):
 def test_a_move_within_the_town_changes_nothing(family):
     answer = family.send("/move", {**MOVE, "municipality": "131121"}, page="/move")
     assert "同じ市区町村の中" in answer.text
+
+
+def test_another_town_in_the_familys_form_leads_to_the_move_and_a_mistake_can_be_put_right(family):
+    shown = family.open("/family/edit").text
+    assert 'name="home"' not in shown
+    version = re.search(r'name="version" value="(\d+)"', shown)[1]
+    edit = {"municipality": "131172", "birth-year": "2026", "birth-month": "11", "birth-day": "7", "child_id": "c1",
+            "version": version}  # fmt: skip
+    asked = family.send("/family/edit", edit)
+    assert asked.status_code == 422
+    assert "引っ越しの場合は" in asked.text and 'href="/move"' in asked.text and 'id="municipality-error"' in asked.text
+    assert 'value="131172" selected' in asked.text and 'name="birth-day" value="7"' in asked.text
+    with owner_session() as session:
+        assert session.exec(select(Household)).one().municipality_code == "131121"
+        assert session.exec(select(HouseholdDocument)).one().version == int(version), "nothing is half-saved"
+    family.send("/family/edit", {**edit, "home": "correction"})
+    assert family.last.url.path == "/family" and "北区" in family.last.text
+    with owner_session() as session:
+        assert session.exec(select(Household)).one().municipality_code == "131172"
+        assert session.exec(select(Move)).all() == []
 
 
 def test_messages_about_one_person_are_stopped_without_being_asked_why(family, work):
