@@ -205,7 +205,7 @@ def _plan_and_release(
     with session.no_autoflush:  # a told notice names its correction, which must be written before
         plans = [plan(situation, registry, now) for situation in situations]
         keep(session, [notice for planned in plans for notice in planned.notices])
-    _write(session, plans, now)
+    _write(session, situations, plans, now)
     messages: list[Message] = []
     for situation, planned in zip(situations, plans, strict=True):
         known = {notice.id for notice in situation.notices}
@@ -221,11 +221,18 @@ def _plan_and_release(
     return messages
 
 
-def _write(session: Session, plans: Sequence[Plan], now: dt.datetime) -> None:
+def _write(session: Session, situations: Sequence[Situation], plans: Sequence[Plan], now: dt.datetime) -> None:
     """Write the plans of a batch in few statements: rows that others name come first."""
-    for planned in plans:
-        session.add_all([notice for notice in planned.notices if notice.overview_id is None])
+    named = [notice for planned in plans for notice in planned.notices if notice.overview_id is None]
+    new = {notice.id for notice in named}
+    stored = [one for situation in situations for one in situation.notices if one.overview_id in new]
+    under = [one.overview_id for one in stored]
+    for one in stored:
+        one.overview_id = None  # a flush changes rows before it adds those that they are to name
+    session.add_all(named)
     session.flush()  # an overview is named by its items, a correction by what it corrects
+    for one, overview_id in zip(stored, under, strict=True):
+        one.overview_id = overview_id
     for planned in plans:
         session.add_all(planned.notices)
     announced = [row.id for planned in plans for row in planned.announced if row.id not in planned.asked_again_on]

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from app.delivery.outbox import WebhookMessage, enqueue_all
 from app.notices.app_events import EXPIRED, ended_events
 from app.notices.holding import holds_in
-from app.notices.planning import NOTHING_LEFT
+from app.notices.returns import NOTHING_LEFT
 from app.notices.rows import emptied_overviews
 from app.notices.setting_aside import forgive, is_not_set_aside, one_by_one_if_need_be
 from app.notices.situation import read_situations

@@ -39,8 +39,6 @@ from app.registry.loading import Registry
 
 CONSENT_WITHDRAWN = "consent withdrawn"
 NO_LONGER_SO = "no longer so"
-NOTHING_LEFT = "nothing left to tell"
-"""Why an overview ended: everything under it did."""
 REVIVABLE = (CONSENT_WITHDRAWN, NO_LONGER_SO, OUTCOME)
 """Why a notice ended that is planned again when consent is given anew, or an answer or an outcome turns back."""
 _OF_RIGHTS = (*SUPPORT_KINDS, *BEFORE_A_DAY, "question")
@@ -250,7 +248,7 @@ def _end_what_no_longer_holds(situation: Situation, result: Plan) -> None:
 def _end_what_tells_of_nothing(situation: Situation, result: Plan) -> None:
     """End an overview with the last notice under it: an app that was told of it alone hears of its end."""
     for overview in emptied_overviews([*situation.notices, *result.notices]):
-        overview.state, overview.closed_reason = "cancelled", NOTHING_LEFT
+        overview.state, overview.closed_reason = "cancelled", returns.NOTHING_LEFT
         result.ended.append(overview)
 
 

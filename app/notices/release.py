@@ -13,8 +13,9 @@ from app.households.tables import ContactPoint
 from app.notices import information, moving
 from app.notices.app_events import CANCELLED, EXPIRED, ended_events, told_events
 from app.notices.messages import URGENT_DAYS, days_left, is_urgent, push
-from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, NOTHING_LEFT, overview_of, still_holds
+from app.notices.planning import CONSENT_WITHDRAWN, NO_LONGER_SO, overview_of, still_holds
 from app.notices.quiet_hours import morning_of, next_allowed
+from app.notices.returns import NOTHING_LEFT
 from app.notices.rows import BEFORE_A_DAY, OUTCOME, OVERVIEW, SUPPORT_KINDS, is_ending
 from app.notices.situation import Situation
 from app.notices.tables import Notice, PushLog

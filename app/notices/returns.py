@@ -1,16 +1,18 @@
 """Returns: a right that was told, ended, and is there again. Pure.
 
 The last word that a family heard must be true. Where that was the end of the right, its return is told as another
-round, under an occasion of its own. Where nobody was told of the end, the notice that told of the right stands again
-in its old place, and nobody is disturbed by what they know.
+round, under an occasion of its own. Where nobody was told of the end, or only of a move that was taken back, the
+notice that told of the right stands again in its old place, and nobody is disturbed by what they know.
 """
 
 from app.notices import corrections
-from app.notices.rows import SUPPORT_KINDS, begins_on, is_ending, is_same_right, next_round
+from app.notices.rows import OVERVIEW, SUPPORT_KINDS, begins_on, is_ending, is_same_right, next_round
 from app.notices.situation import Situation
 from app.notices.tables import Notice
 
 ALIVE = ("planned", "released")
+NOTHING_LEFT = "nothing left to tell"
+"""Why an overview ended: everything under it did."""
 _EXPIRED = "expired"
 
 
@@ -35,8 +37,22 @@ def told_by(situation: Situation, notice: Notice, revivable: tuple[str, ...]) ->
         notice.occasion = next_round(notice.occasion, {one.occasion for one in about if one.kind == "new_support"})
         return notice
     if chain[last].closed_reason in (*revivable, corrections.CORRECTED):
-        return revived(chain[last], notice)
+        return _in_its_place(situation, chain[last], notice)
     return None
+
+
+def _in_its_place(situation: Situation, earlier: Notice, notice: Notice) -> Notice:
+    """Plan an ended notice again where it was told: under the first overview, which stands again with it."""
+    overview = next((one for one in situation.notices if one.id == earlier.overview_id), None)
+    revived(earlier, notice)
+    if overview is None or overview.programme_key != OVERVIEW or notice.overview_id is not None:
+        return earlier
+    if overview.closed_reason == NOTHING_LEFT:
+        overview.state, overview.closed_reason = "planned", None
+        overview.release_at, overview.expires_at = notice.release_at, None
+    if overview.state in ALIVE:
+        earlier.overview_id = overview.id
+    return earlier
 
 
 def revived(earlier: Notice, notice: Notice) -> Notice:
