@@ -18,7 +18,7 @@ demo: setup ## the main job on real input, with stand-ins (ONCE=1 ends after the
 
 test: setup node_modules/.ready-for-tests ## the whole test suite, embedded servers and browser included
 	@echo "Running the tests"
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
 
 run: setup ## an empty Todoke on this machine, kept between runs
 	@$(BIN)/todoke run $(ARGS)

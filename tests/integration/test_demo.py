@@ -12,7 +12,6 @@ import pytest
 from app.cli.demo import ledger
 from app.cli.demo.show import LEDGER
 
-pytestmark = pytest.mark.xdist_group("demo")
 COMMAND = [sys.executable, "-m", "app.cli", "demo", "--generated", "25"]
 
 

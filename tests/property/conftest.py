@@ -1,21 +1,18 @@
 """The registry as it is delivered, read and compiled once, and households that live where it has programmes."""
 
 import random
-from pathlib import Path
 
 import pytest
 
-from app.registry.loading import load_registry
 from app.rules.people_nodes import Answered
+from tests.conftest import registry as registry_of_the_files
 from tests.property.made_up import Maker
 from tests.property.trees import FIRSTS, people
-
-REGISTRY_DATA = Path(__file__).parents[2] / "registry_data"
 
 
 @pytest.fixture(scope="session")
 def registry():
-    return load_registry(REGISTRY_DATA)
+    return registry_of_the_files()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from app.calendar.day_numbers import number_of
 from app.households.synthetic import synthetic_households
 from app.platform.rendering import phrases as words_of
-from app.registry.loading import load_registry
 from app.rules.answer_table import answer_table
 from app.rules.columns import NO, UNKNOWN
 from app.rules.inquiry import answers_on, inquire
@@ -21,8 +19,9 @@ from app.rules.reading import Moment, Reading
 from app.rules.reading_out import answers_of
 from app.rules.reasons import checked, reason
 from app.rules.trace import decisive, only_by_judgement, trace
+from tests.conftest import registry
 
-REGISTRY = load_registry(Path(__file__).parents[2] / "registry_data")
+REGISTRY = registry()
 BOOK = REGISTRY.rulebook
 PHRASES = Phrases("ja", words_of("phrases/ja"), REGISTRY.facts, REGISTRY.parameters)
 ON = dt.date(2026, 11, 24)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.registry.loading import Registry, load_registry
+from app.registry.loading import Registry
+from tests.conftest import registry as registry_of_the_files
 
 REGISTRY_DATA = Path(__file__).parents[2] / "registry_data"
 
@@ -16,4 +17,4 @@ def registry_data() -> Path:
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    return load_registry(REGISTRY_DATA)
+    return registry_of_the_files()

@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from app.platform.settings import PROJECT_DIRECTORY
 
 KILLS, SAFEGUARDS = 10, 30
@@ -16,7 +14,6 @@ COMMAND = (
 )  # fmt: skip
 
 
-@pytest.mark.xdist_group("chaos")
 def test_nothing_that_was_promised_breaks(tmp_path):
     report, folder = tmp_path / "report.json", tmp_path / "run"
     command = [sys.executable, "-m", "tests.chaos", *COMMAND, "--keep", str(folder), "--json", str(report)]

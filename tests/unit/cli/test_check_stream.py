@@ -16,10 +16,11 @@ from app.cli.answers import phrases_of
 from app.cli.check_stream import Checker, Question, answered
 from app.cli.options import READER_GONE
 from app.households.synthetic import synthetic_households
-from app.registry.loading import Registry, load_registry
+from app.registry.loading import Registry
 from app.rules.household import read_household
 from app.rules.inquiry import answers_on
 from app.rules.population import Population
+from tests.conftest import registry as registry_of_the_files
 
 REGISTRY_DATA = Path(__file__).parents[3] / "registry_data"
 ON = dt.date(2026, 11, 24)
@@ -34,7 +35,7 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    return load_registry(REGISTRY_DATA)
+    return registry_of_the_files()
 
 
 def by_workers(registry: Registry, lines: list[bytes], monkeypatch: pytest.MonkeyPatch, named: str) -> tuple[bytes, list[str]]:

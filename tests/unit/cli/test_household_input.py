@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 
 from app.cli import household_input
-from app.registry.loading import load_registry
 from app.rules.facts import FactCatalogue
+from tests.conftest import registry
 
-REGISTRY_DATA = Path(__file__).parents[3] / "registry_data"
 GOOD = {"municipality": "131121", "children": [{"id": "c1", "birth_date": "2024-04-02"}]}
 
 
 @pytest.fixture(scope="module")
 def catalogue() -> FactCatalogue:
-    return load_registry(REGISTRY_DATA).facts
+    return registry().facts
 
 
 def read(source: str, catalogue: FactCatalogue) -> tuple[list[str], list[str]]:

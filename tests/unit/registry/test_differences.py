@@ -3,21 +3,14 @@
 import copy
 import dataclasses
 import datetime as dt
-from functools import lru_cache
-from pathlib import Path
 
 from app.registry.differences import difference, document_on, template_difference, wording
-from app.registry.loading import Registry, load_registry
 from app.registry.statements import statements
 from app.rules.parameters import Parameter, Parameters
+from tests.conftest import registry
 
 NATIONAL, KITA = "000000/child-allowance", "131172/child-allowance"
 DAY = dt.date(2026, 11, 24)
-
-
-@lru_cache
-def registry() -> Registry:
-    return load_registry(Path(__file__).parents[3] / "registry_data")
 
 
 def changed(document, **parts):

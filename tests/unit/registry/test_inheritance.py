@@ -1,10 +1,8 @@
 """A municipality's variant takes over what it does not say, field by field."""
 
-from pathlib import Path
+from tests.conftest import registry
 
-from app.registry.loading import load_registry
-
-REGISTRY = load_registry(Path(__file__).parents[3] / "registry_data")
+REGISTRY = registry()
 
 
 def test_what_is_not_written_comes_from_the_original() -> None:

@@ -7,14 +7,15 @@ import pytest
 
 from app.registry.formats.drafts import Known
 from app.registry.formats.vocabulary import official_vocabulary
-from app.registry.loading import Registry, load_registry
+from app.registry.loading import Registry
+from tests.conftest import registry as registry_of_the_files
 
 REGISTRY_DATA = Path(__file__).parents[4] / "registry_data"
 
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    return load_registry(REGISTRY_DATA)
+    return registry_of_the_files()
 
 
 @pytest.fixture(scope="session")
