@@ -8,13 +8,14 @@ from app.matching import audit, reach
 from app.matching import sweep as matching
 from app.matching.watch import beat
 from app.notices import announce as notices
-from app.notices import bulletins, replays
+from app.notices import bulletin_rounds, replays
 from app.platform import bell
 from app.safeguards import alarm, line_events, line_forgetting, line_quota, moving
 from workers.celery_app import app
 
 _logger = logging.getLogger(__name__)
-_BULLETIN_SECONDS = 30.0
+_BULLETIN_SECONDS = 10.0
+"""Every worker may be at it: whatever else is due waits no longer than this."""
 
 
 @app.task(name=bell.MATCH)
@@ -39,13 +40,19 @@ def review() -> None:
 
 @app.task(name=bell.ANNOUNCE)
 def announce(municipality_code: str | None = None) -> None:
-    """Plan and release notices for entitlements whose day has come, in one municipality or everywhere."""
+    """Plan and release notices for entitlements whose day has come, in one municipality or everywhere.
+
+    Everywhere, who enrolled since also hears of the bulletins that are in force.
+    """
     done = notices.announce(municipality_code)
     if done.households:
         _logger.info("announced: %d households, %d planned, %d queued", done.households, done.planned, done.queued)
     for code in sorted(done.municipalities):
         bell.ring(bell.COUNT, code)
     if municipality_code is None:
+        newcomers = bulletin_rounds.tell_newcomers()
+        if newcomers:
+            _logger.info("bulletins: %d households that enrolled since", newcomers)
         beat("announce")  # the nightly look-up is over everywhere
 
 
@@ -61,9 +68,10 @@ def release() -> None:
 @app.task(name=bell.BULLETINS)
 def tell_bulletins() -> None:
     """Go on telling, or calling back, what is for everybody in an area."""
-    households = bulletins.work_off(_BULLETIN_SECONDS)
+    households = bulletin_rounds.work_off(_BULLETIN_SECONDS)
     if households:
         _logger.info("bulletins: %d households", households)
+    beat("bulletins")
 
 
 @app.task(name=bell.COUNT)

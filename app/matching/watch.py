@@ -22,6 +22,7 @@ EXPECTED: Final[Mapping[str, dt.timedelta]] = {
     "announce": 180 * _MINUTES,
     "review": 180 * _MINUTES,
     "release": 15 * _MINUTES,
+    "bulletins": 15 * _MINUTES,
     "sweep": 5 * _MINUTES,
     "oversee": 60 * _MINUTES,
     "shard": 15 * _MINUTES,

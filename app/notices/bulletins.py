@@ -1,46 +1,29 @@
 """Bulletins: one person writes what everybody in an area should know, another one approves, and it is sent once.
 
-Sending makes a notice of kind `information` for each enrolled household with consent whose municipality is covered, in
-chunks: each is one short transaction that holds the bulletin's row, plans and releases for up to five hundred families
-of one municipality and moves the cursor in the row. A worker that dies loses one chunk; two workers take two bulletins.
-Everybody is gone through twice, the second time only those without the notice, so that who moved meanwhile hears too.
-Who enrols later is not told: the notice would be news of another day.
+Sending makes a notice of kind `information` for each enrolled household with consent whose municipality is covered;
+`bulletin_rounds` goes from family to family.
 """
 
 import datetime as dt
-import time
 import unicodedata
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import text
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, select
 
-from app.delivery.outbox import enqueue_all
-from app.notices import information
-from app.notices.app_events import ended_events
-from app.notices.holding import holds_in
+from app.notices.bulletin_rounds import CORRECTED, work_off
 from app.notices.message_lint import findings
-from app.notices.recall import call_back
-from app.notices.release import Message, release
-from app.notices.situation import Situation, read_messages_again, read_situations
-from app.notices.tables import Bulletin, Notice
+from app.notices.tables import Bulletin
 from app.platform import bell, clock
-from app.platform.database import Context, enter, worker_session
+from app.platform.database import worker_session
 from app.platform.errors import Conflict, InvalidInput, NotFound
-from app.registry.loading import Registry
 from app.registry.public_bodies import is_public_body
 from app.registry.versions import published_now
-from app.rules.municipality_code import NATIONAL, MunicipalityCode, covers, is_prefecture
+from app.rules.municipality_code import NATIONAL, MunicipalityCode, covers
 from app.rules.my_number import holds_my_number
 
-HOUSEHOLDS_AT_ONCE: Final = 500
-ROUNDS: Final = 2
-WITHDRAWN: Final = "bulletin withdrawn"
-CORRECTED: Final = "bulletin corrected"
-_LIVE: Final = ("planned", "released")
 _LINTED: Final = {
     "title": "bulletin_title", "body": "bulletin_body", "title_easy": "bulletin_title", "body_easy": "bulletin_body",
     "contact": "bulletin_contact", "source": "bulletin_source",
@@ -166,157 +149,6 @@ def listed(*, area: str | None = None) -> list[Bulletin]:
     with worker_session() as session:
         statement = select(Bulletin).order_by(col(Bulletin.written_at).desc(), col(Bulletin.id).desc())
         return list(session.exec(statement if area is None else statement.where(Bulletin.municipality_code == area)))
-
-
-def work_off(window_seconds: float | None = None) -> int:
-    """Tell, or call back, what bulletins leave to do; return how many households were looked at.
-
-    Args:
-        window_seconds: how long to go on; where work is left then, another call is rung for. None = to the end.
-    """
-    give_up_at = float("inf") if window_seconds is None else time.monotonic() + window_seconds
-    households = 0
-    while (looked_at := _work_chunk()) is not None:
-        households += looked_at
-        if time.monotonic() >= give_up_at:
-            bell.ring(bell.BULLETINS)
-            break
-    if households:
-        bell.ring_dispatch()
-    return households
-
-
-def _work_chunk() -> int | None:
-    """Do the next piece of work, what is withdrawn first, then what is urgent; None: there is nothing to do."""
-    now = clock.now()
-    with worker_session() as session:
-        begun = or_(Bulletin.state == "cancelled", col(Bulletin.valid_from) <= clock.japan_date(now))
-        statement = (
-            select(Bulletin)
-            .where(col(Bulletin.work_left), begun)
-            .order_by((col(Bulletin.state) == "cancelled").desc(), col(Bulletin.urgent).desc(), col(Bulletin.sent_at))
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        bulletin = session.exec(statement).first()
-        if bulletin is None:
-            return None
-        work = _call_back_chunk if bulletin.state == "cancelled" else _tell_chunk
-        looked_at = work(session, bulletin, now)
-        session.add(bulletin)
-        session.commit()
-    return looked_at
-
-
-def _tell_chunk(session: Session, bulletin: Bulletin, now: dt.datetime) -> int:
-    """Plan and release a bulletin for the next households of one municipality, and move the cursor."""
-    over = bulletin.valid_until < clock.japan_date(now)
-    code, ids = ("", []) if over else _next_households(session, bulletin)
-    if not ids:
-        bulletin.at_municipality, bulletin.at_household = "", None
-        bulletin.rounds += 1
-        if over or bulletin.rounds == ROUNDS:
-            bulletin.state, bulletin.work_left, bulletin.finished_at = "sent", False, clock.real_now()
-        return 0
-    content = _content(published_now(session).registry, bulletin)
-    enter(session, Context(municipality=code))
-    holds = holds_in(session, code)
-    messages: list[Message] = []
-    for situation in read_situations(session, ids, holds):
-        if situation.household.municipality_code != code or not situation.agrees_to("matching:basic", now):
-            continue
-        notice = information.notice_of(situation, bulletin, content, now)
-        session.add(notice)
-        _take_the_place_of_earlier(session, situation, bulletin, notice)
-        situation.notices.append(notice)
-        if not holds.everything:
-            due = [one for one in situation.notices if one.state == "planned" and one.release_at <= now]
-            released = release(situation, due, now)
-            session.add_all(released.pushes)
-            messages += released.messages
-    session.flush()
-    enqueue_all(session, messages)
-    bulletin.at_municipality, bulletin.at_household = code, ids[-1]
-    return len(ids)
-
-
-def _next_households(session: Session, bulletin: Bulletin) -> tuple[str, list[uuid.UUID]]:
-    """Return the next households after the cursor without the notice, all of one municipality."""
-    area = bulletin.municipality_code
-    rows = session.execute(
-        text(
-            "SELECT h.municipality_code, h.id FROM households h WHERE h.municipality_code LIKE :area"
-            " AND (h.municipality_code, h.id) > (:code, CAST(:after AS uuid))"
-            " AND NOT EXISTS (SELECT FROM notices n WHERE n.kind = 'information' AND n.occasion = :occasion"
-            " AND n.household_id = h.id) ORDER BY h.municipality_code, h.id LIMIT :most"
-        ),
-        {
-            "area": "%" if area == NATIONAL else f"{area[:2]}%" if is_prefecture(area) else area,
-            "code": bulletin.at_municipality,
-            "after": bulletin.at_household or uuid.UUID(int=0),
-            "occasion": str(bulletin.id),
-            "most": HOUSEHOLDS_AT_ONCE,
-        },
-    ).all()
-    code = rows[0][0] if rows else ""
-    return code, [household_id for found, household_id in rows if found == code]
-
-
-def _take_the_place_of_earlier(session: Session, situation: Situation, bulletin: Bulletin, notice: Notice) -> None:
-    """Let a correction stand in the place of what it corrects; what is still queued of that is called back."""
-    if bulletin.corrects is None:
-        return
-    earlier = [one for one in _told_by(situation, bulletin.corrects) if one.state in _LIVE]
-    for one in earlier:
-        one.state, one.superseded_by, one.closed_reason = "superseded", notice.id, CORRECTED
-    _call_back(session, situation, earlier)
-
-
-def _call_back_chunk(session: Session, bulletin: Bulletin, now: dt.datetime) -> int:
-    """Withdraw a bulletin from the next households; who was withdrawn is not found again, so no cursor is needed."""
-    rows = session.exec(
-        select(Notice.municipality_code, Notice.household_id)
-        .where(Notice.kind == information.INFORMATION, Notice.occasion == str(bulletin.id))
-        .where(col(Notice.state).in_(_LIVE))
-        .order_by(col(Notice.municipality_code), col(Notice.household_id))
-        .limit(HOUSEHOLDS_AT_ONCE)
-    ).all()
-    if not rows:
-        bulletin.work_left, bulletin.finished_at = False, clock.real_now()
-        return 0
-    code = rows[0][0]
-    enter(session, Context(municipality=code))
-    ids = [household_id for found, household_id in rows if found == code]
-    messages: list[Message] = []
-    for situation in read_situations(session, ids, holds_in(session, code)):
-        ended = [one for one in _told_by(situation, bulletin.id) if one.state in _LIVE]
-        for one in ended:
-            one.state, one.closed_reason = "cancelled", WITHDRAWN
-        _call_back(session, situation, ended)
-        if situation.household.protected_at is None and situation.agrees_to("matching:basic", now):
-            messages += ended_events(situation, [one for one in ended if one.released_at is not None], now)
-    session.flush()
-    enqueue_all(session, messages)
-    return len(ids)
-
-
-def _call_back(session: Session, situation: Situation, notices: Sequence[Notice]) -> None:
-    waiting = [notice.id for notice in notices if notice.id in situation.waiting]
-    session.flush()
-    if call_back(session, situation.household.id, waiting, "superseded"):
-        read_messages_again(session, situation)
-
-
-def _told_by(situation: Situation, bulletin_id: uuid.UUID) -> list[Notice]:
-    told = filter(information.is_information, situation.notices)
-    return [notice for notice in told if notice.occasion == str(bulletin_id)]
-
-
-def _content(registry: Registry, bulletin: Bulletin) -> dict[str, Any]:
-    area = registry.municipalities.get(bulletin.municipality_code)
-    programme = registry.version_on(bulletin.programme_key, clock.today()) if bulletin.programme_key else None
-    name = area.name if area is not None and bulletin.municipality_code != NATIONAL else None
-    return information.content_of(bulletin, name, sensitive=programme is not None and programme.sensitive)
 
 
 def _wrong_words(told: BulletinDocument) -> list[str]:

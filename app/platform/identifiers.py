@@ -1,8 +1,14 @@
 """Row ids, made before the insert so that sealed columns can be bound to them."""
 
+import datetime as dt
 import secrets
 import time
 import uuid
+
+
+def earliest_id(at: dt.datetime) -> uuid.UUID:
+    """Return what no id made at an instant of real time or later comes before."""
+    return uuid.UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def new_id() -> uuid.UUID:

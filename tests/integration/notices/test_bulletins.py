@@ -16,7 +16,7 @@ from app.cli import main
 from app.delivery.tables import Delivery
 from app.households.enrolment import Enrolment, enrol
 from app.households.tables import ContactPoint
-from app.notices import bulletins, inbox
+from app.notices import bulletin_rounds, bulletins, inbox, information
 from app.notices.announce import release_due
 from app.notices.message_lint import findings
 from app.notices.message_samples import plain, said_in
@@ -128,19 +128,19 @@ def test_everybody_in_the_area_and_nobody_else(world, area, reached):
     gone = enrolled(a_household("131121", children=[]))
     withdraw(gone, ["matching:basic"], by="guardian:g1")
     bulletin_id = sent(area=area)
-    assert bulletins.work_off() > 0
+    assert bulletin_rounds.work_off() > 0
     assert {code for code, family in families.items() if told(family)} == reached
     assert told(without) == told(gone) == []
     done = row(bulletin_id)
     assert (done.state, done.work_left) == ("sent", False)
-    assert bulletins.work_off() == 0
+    assert bulletin_rounds.work_off() == 0
 
 
 def test_what_a_family_reads(world):
     family = enrolled(QUIET, contacts=(("email", "f@home.example"), ("line", "U" + "3" * 32)))
     a_linked_app(family, "http://127.0.0.1:9/hook")
     sent(EMERGENCY, link="https://www.city.setagaya.tokyo.jp/water")
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     by_channel = {delivery.channel: content for delivery, content in messages(family)}
     mail, line = by_channel["email"], by_channel["line"]
     assert mail["subject"] == "【Todoke】給水所を開いています"
@@ -186,7 +186,7 @@ def test_an_emergency_goes_at_night_past_caps_to_every_address(world):
     at("2026-11-24", 23)
     sent(EMERGENCY)
     ordinary = sent()
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     fresh = [delivery for delivery, _ in messages(family)][before:]
     assert {delivery.channel for delivery in fresh} == {"email", "line"}
     assert {delivery.queue for delivery in fresh} == {"email:urgent", "line:urgent"}
@@ -201,7 +201,7 @@ def test_an_ordinary_one_waits_until_morning_and_stands_in_the_inbox(world):
     family = enrolled(QUIET)
     at("2026-11-24", 23)
     sent()
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     assert messages(family) == []
     with app_session(Context(household=family)) as session:
         assert [card.title for card in inbox.all_notices(session, family)] == [DOCUMENT["title"]]
@@ -215,7 +215,7 @@ def test_it_never_takes_a_push_from_a_familys_own_news(world):
     family = enrolled(QUIET)
     tell()
     sent()
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     assert len(messages(family)) == 1
     arrived(family)
     with owner_session() as session:  # the family's own two of the week are untouched
@@ -223,7 +223,7 @@ def test_it_never_takes_a_push_from_a_familys_own_news(world):
     assert logged.exempt
     at("2026-11-26")
     sent(title="図書館のお休み")
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     assert len(messages(family)) == 1
     (second,) = [notice for notice in told(family) if notice.content["title"] == "図書館のお休み"]
     assert second.release_at.astimezone(clock.JAPAN).date() == dt.date(2026, 12, 1)
@@ -235,7 +235,7 @@ def test_it_never_takes_a_push_from_a_familys_own_news(world):
 def test_a_familys_first_match_stays_one_overview(world):
     family = enrolled(NEWBORN)
     sent()
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     tell()
     assert len(notices(family, programme_key="overview")) == 1
     at("2026-11-25")
@@ -249,7 +249,7 @@ def test_it_goes_along_with_the_next_own_news(world):
     tell()
     arrived(family)
     sent()
-    bulletins.work_off()  # the day's one message is used up
+    bulletin_rounds.work_off()  # the day's one message is used up
     before = messages(family)
     assert [notice.state for notice in told(family)] == ["planned"]
     at("2026-11-27", 10)
@@ -267,22 +267,22 @@ def test_it_goes_along_with_the_next_own_news(world):
 
 
 def test_chunks_a_killed_worker_and_two_workers(world, monkeypatch):
-    monkeypatch.setattr(bulletins, "HOUSEHOLDS_AT_ONCE", 4)
+    monkeypatch.setattr(bulletin_rounds, "HOUSEHOLDS_AT_ONCE", 4)
     ids = [*many(10), *many(3, "131032")]
     bulletin_id = sent(area="130001")
     dispose_engines()
 
     def die_after(chunks):
         for _ in range(chunks):
-            bulletins._work_chunk()
-        original = bulletins.enqueue_all
+            bulletin_rounds._work_chunk()
+        original = bulletin_rounds.enqueue_all
 
         def killed(session, found):
             original(session, found)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        bulletins.enqueue_all = killed
-        bulletins._work_chunk()
+        bulletin_rounds.enqueue_all = killed
+        bulletin_rounds._work_chunk()
 
     forked = multiprocessing.get_context("fork")
     dying = forked.Process(target=die_after, args=(1,))
@@ -292,7 +292,7 @@ def test_chunks_a_killed_worker_and_two_workers(world, monkeypatch):
     assert sum(bool(told(family)) for family in ids) in (3, 4)
     with worker_session() as session:  # while one works on it, the other finds nothing to do
         session.exec(select(Bulletin).where(Bulletin.id == bulletin_id).with_for_update()).one()
-        assert bulletins._work_chunk() is None
+        assert bulletin_rounds._work_chunk() is None
     dispose_engines()
     both = [forked.Process(target=_work_until_done, args=(bulletin_id,)) for _ in range(2)]
     for worker in both:
@@ -307,19 +307,75 @@ def test_chunks_a_killed_worker_and_two_workers(world, monkeypatch):
 
 def _work_until_done(bulletin_id):
     while row(bulletin_id).work_left:
-        bulletins._work_chunk()
+        bulletin_rounds._work_chunk()
+
+
+def test_two_workers_take_different_families_of_one_bulletin_at_once(world, monkeypatch):
+    monkeypatch.setattr(bulletin_rounds, "HOUSEHOLDS_AT_ONCE", 3)
+    ids = many(6)
+    bulletin_id = sent()
+    enqueue_all, found = bulletin_rounds.enqueue_all, []
+
+    def meanwhile(session, messages):
+        if not found:
+            found.append("the first is in the middle of its chunk")
+            assert bulletin_rounds._work_chunk() == 3
+            found.append([len(told(family)) for family in ids])
+        return enqueue_all(session, messages)
+
+    monkeypatch.setattr(bulletin_rounds, "enqueue_all", meanwhile)
+    assert bulletin_rounds._work_chunk() == 3
+    assert sorted(found[1]) == [0, 0, 0, 1, 1, 1], "the second did not wait for the first"
+    assert [len(told(family)) for family in ids] == [1] * 6
+    bulletin_rounds.work_off()
+    assert (row(bulletin_id).state, row(bulletin_id).rounds) == ("sent", 2)
+    assert [len(messages(family)) for family in ids] == [1] * 6
+
+
+def test_one_family_that_cannot_be_told_keeps_it_from_nobody(world, monkeypatch, caplog):
+    broken, *others = many(3)
+    bulletin_id = sent()
+    notice_of = information.notice_of
+
+    def failing(situation, *arguments):
+        if situation.household.id == broken:
+            raise LookupError("a value of somebody's household")
+        return notice_of(situation, *arguments)
+
+    monkeypatch.setattr(information, "notice_of", failing)
+    bulletin_rounds.work_off()
+    assert row(bulletin_id).state == "sent"
+    assert [len(told(family)) for family in (broken, *others)] == [0, 1, 1]
+    assert "set aside: LookupError" in caplog.text and "somebody" not in caplog.text
+
+
+def test_who_enrols_while_it_is_in_force_is_told_it(world):
+    before = enrolled(QUIET)
+    sent()
+    sent({**EMERGENCY, "area": "130001"})
+    bulletin_rounds.work_off()
+    without = enrolled(QUIET, purposes=("channel:email",))
+    here, elsewhere = enrolled(QUIET), enrolled(a_household("011002", children=[]))
+    assert bulletin_rounds.tell_newcomers() == 2, "one family, two bulletins"
+    assert bulletin_rounds.tell_newcomers() == 0
+    assert [len(told(one)) for one in (before, here, elsewhere, without)] == [2, 2, 0, 0]
+    assert [message["subject"] for _, message in messages(here) if EMERGENCY["title"] in message["subject"]]
+    at("2026-12-30")
+    late = enrolled(QUIET)
+    assert bulletin_rounds.tell_newcomers() == 0
+    assert told(late) == []
 
 
 def test_who_moves_into_a_part_that_was_done_is_found_in_the_second_round(world, monkeypatch):
-    monkeypatch.setattr(bulletins, "HOUSEHOLDS_AT_ONCE", 2)
+    monkeypatch.setattr(bulletin_rounds, "HOUSEHOLDS_AT_ONCE", 2)
     many(2, "131032")
     late = enrolled(a_household("131121", children=[]))
     sent(area="130001")
-    bulletins._work_chunk()
+    bulletin_rounds._work_chunk()
     with owner_session() as session:
         session.execute(text("UPDATE households SET municipality_code = '131032' WHERE id = :id"), {"id": late})
         session.commit()
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     assert len(told(late)) == 1
 
 
@@ -328,7 +384,7 @@ def test_protection_hears_in_neutral_words_at_a_new_address(world):
     a_linked_app(family, "http://127.0.0.1:9/hook")
     protect(family, by="staff:test", reason=None)
     sent(EMERGENCY)
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     assert len(told(family)) == 1
     assert messages(family) == []
     with owner_session() as session:  # somebody confirmed a new address since
@@ -338,7 +394,7 @@ def test_protection_hears_in_neutral_words_at_a_new_address(world):
         session.commit()
     clock.shift_to(clock.now() + dt.timedelta(minutes=1))
     sent(EMERGENCY, title="避難所を開いています")
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     ((_, content),) = messages(family, "email")
     assert content["subject"] == "【Todoke】急ぎのお知らせが1件あります"
     for word in ("水", "避難", "世田谷"):
@@ -357,7 +413,7 @@ def test_a_bereaved_family_is_not_pushed_about_the_programme(world):
 
     sent(EMERGENCY, title="手当の支給日が変わります", programme="000000/child-allowance")
     sent(EMERGENCY)
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     assert [notice.state for notice in told(bereaved)] == ["released", "released"]
     assert [heard(bereaved, "支給日が変わります"), heard(bereaved, "給水所")] == [0, 1]
     assert [heard(sibling, "支給日が変わります"), heard(sibling, "給水所")] == [1, 1]
@@ -367,7 +423,7 @@ def test_a_cancelled_one_is_called_back_and_stands_as_withdrawn(world):
     told_already, waiting = enrolled(QUIET), enrolled(QUIET, contacts=(("email", "g@home.example"),))
     a_linked_app(told_already, "http://127.0.0.1:9/hook")
     bulletin_id = sent(EMERGENCY)
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     arrived(told_already)
     bulletins.cancel(bulletin_id, APPROVER, "wrong school")
     with owner_session() as session:
@@ -392,11 +448,11 @@ def test_a_correction_takes_its_place(world):
     family, newcomer = enrolled(QUIET), None
     a_linked_app(family, "http://127.0.0.1:9/hook")
     first = sent(EMERGENCY)
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     arrived(family)
     newcomer = enrolled(QUIET)
     sent(EMERGENCY, title="給水所は中学校です", corrects=first)
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     earlier, later = sorted(told(family), key=lambda notice: notice.id)
     assert (earlier.state, earlier.superseded_by) == ("superseded", later.id)
     assert later.content["title"] == "訂正: 給水所は中学校です"
@@ -409,11 +465,11 @@ def test_it_expires(world):
     family = enrolled(QUIET)
     bulletin_id = sent(valid_until=dt.date(2026, 11, 25))
     late = sent(valid_from=dt.date(2026, 11, 26), valid_until=dt.date(2026, 11, 26), title="あしたのこと")
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     assert (row(bulletin_id).state, row(late).state) == ("sent", "sending")
     at("2026-11-27")
     release_due()
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     assert [notice.state for notice in told(family)] == ["expired"]
     assert row(late).state == "sent"
 
@@ -436,7 +492,7 @@ def test_the_commands(world, tmp_path):
     assert "expected a second person" in run("approve", bulletin_id, "--by", AUTHOR).stderr
     assert run("approve", bulletin_id, "--by", APPROVER).exit_code == 0
     assert "between 8:00 and 21:00" in run("send", bulletin_id, "--by", AUTHOR).stdout
-    bulletins.work_off()
+    bulletin_rounds.work_off()
     assert len(messages(family)) == 1
     assert f"{bulletin_id}\tsent\t131121" in run("list", "--municipality", "131121").stdout
     assert run("cancel", bulletin_id, "--by", APPROVER, "--reason", "wrong").exit_code == 0
