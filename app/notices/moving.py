@@ -21,7 +21,6 @@ from app.matching.snapshot import Snapshot
 from app.matching.tables import Entitlement
 from app.notices import wording
 from app.notices.quiet_hours import next_allowed
-from app.notices.rows import OVERVIEW, is_ending
 from app.notices.situation import Situation
 from app.notices.tables import Notice
 from app.platform.clock import at_japan_time, japan_date
@@ -40,8 +39,6 @@ _IN_ORDER = (AGAIN, STARTS, CHECK, ENDS, STILL_OPEN, RECEIVED, GOES_ON)
 _IN_BRIEF = (CHECK, GOES_ON)
 """Parts of which a message gives the names alone; the inbox says of whom."""
 _TOLD_FOR = dt.timedelta(days=90)
-_SOON = dt.timedelta(days=30)
-"""A support of the old town is worth a way to its counter when the family stays for longer than this."""
 _MOVED_IN = "moved_in"
 _ONE_DAY = dt.timedelta(days=1)
 Kept = dict[str, Any]
@@ -71,20 +68,12 @@ class _View:
         return (versions[-1].based_on or key) if versions else key
 
 
-def with_moves(situation: Situation, registry: Registry, planned: list[Notice], now: dt.datetime) -> list[Notice]:
-    """Return what is planned for a household with the notice of each current move before it.
-
-    What is planned about a support that a move's notice names (it starts, changed or ended) is told as part of it.
-    """
-    moves: list[Notice] = []
-    current = current_moves(situation, now)
-    if situation.agrees_to("matching:basic", now):
-        for move in current:
-            items = _items(_look(situation, registry, move, now))
-            if items:
-                moves.append(_notice(situation, move, items, now))
-    _gather(situation, moves, planned, current, japan_date(now))
-    return [*moves, *planned]
+def told_of(situation: Situation, registry: Registry, current: Iterable[Move], now: dt.datetime) -> list[Notice]:
+    """Return one notice for each move of which there is something to say."""
+    if not situation.agrees_to("matching:basic", now):
+        return []
+    looked = ((move, _items(_look(situation, registry, move, now))) for move in current)
+    return [_notice(situation, move, items, now) for move, items in looked if items]
 
 
 def current_moves(situation: Situation, now: dt.datetime) -> list[Move]:
@@ -118,70 +107,6 @@ def as_it_is_now(situation: Situation, content: wording.Content) -> wording.Cont
     return {**content, **told_parts(items)}
 
 
-def _gather(
-    situation: Situation, moves: Iterable[Notice], planned: Sequence[Notice], current: Iterable[Move], today: dt.date
-) -> None:
-    """Put what is planned about the supports that a current move names, or soon ends, under its message.
-
-    A move that was told already takes only the supports that start with it: what is corrected or lost later is news.
-    """
-    waiting = [
-        one
-        for one in situation.notices
-        if one.state == "planned" and one.kind == "new_support" and one.overview_id is None and one not in planned
-    ]
-    told = {notice.occasion: notice for notice in situation.notices if notice.kind == MOVED}
-    new = {notice.occasion: notice for notice in moves if notice.occasion not in told}
-    for move in current:
-        one = new.get(str(move.id)) or told.get(str(move.id))
-        if one is None:
-            continue
-        parts = {
-            (item["programme_key"], item["subject"]): (part["part"], item["new_here"])
-            for part in one.content["parts"]
-            for item in part["items"]
-        }
-        for notice in [*planned, *waiting]:
-            part, new_here = parts.get((notice.programme_key, notice.subject), (None, False))
-            named = part is not None and _is_part_of_it(notice, part, new_here=new_here, told=one.occasion in told)
-            if named or _is_hardly_worth_it(notice, move, today):
-                notice.overview_id = notice.overview_id or one.id
-
-
-def _is_part_of_it(notice: Notice, part: str, *, new_here: bool, told: bool) -> bool:
-    """Whether a move's message says what a notice about one of its supports says."""
-    if notice.kind == "correction":
-        return not told and (part == ENDS if is_ending(notice) else new_here)
-    return notice.kind == "new_support" and new_here
-
-
-def _is_hardly_worth_it(notice: Notice, move: Move, today: dt.date) -> bool:
-    """Whether a support is no news although it may be had: it ends with a move soon, and no deadline comes before."""
-    return (
-        move.state == ANNOUNCED
-        and move.moved_on - today <= _SOON
-        and notice.kind == "new_support"
-        and notice.programme_key != OVERVIEW
-        and _is_of(move, notice.subject)
-        and not covers(notice.programme_key.partition("/")[0], move.to_code)
-        and not (notice.deadline_on is not None and notice.deadline_on < move.moved_on)
-    )
-
-
-def let_go_of(situation: Situation, moved: Notice) -> None:
-    """Have what was filed under a move's message stand by itself, once the move was taken back or replaced.
-
-    What the message did not tell of, because it was to end with the move, is news now.
-    """
-    told = {(item["programme_key"], item["subject"]) for part in moved.content["parts"] for item in part["items"]
-            if item["new_here"]}  # fmt: skip
-    for notice in situation.notices:
-        if notice.overview_id == moved.id:
-            notice.overview_id = None
-            if notice.state == "released" and (notice.programme_key, notice.subject) not in told:
-                notice.state = "planned"
-
-
 def _is_done(situation: Situation, item: wording.Content) -> bool:
     return bool(item["new_here"]) and situation.is_closed(item["programme_key"], item["subject"])
 
@@ -209,9 +134,9 @@ def _look(situation: Situation, registry: Registry, move: Move, now: dt.datetime
         registry,
         move,
         today,
-        {(kept["programme_key"], kept["subject"]): kept for kept in before if _is_of(move, kept["subject"])},
+        {(kept["programme_key"], kept["subject"]): kept for kept in before if is_of(move, kept["subject"])},
         {(right.programme_key, right.subject): right for right in reversed(asked(document, move.to_code, day))
-         if _is_of(move, right.subject) and (right.valid_until is None or right.valid_until >= day)},
+         if is_of(move, right.subject) and (right.valid_until is None or right.valid_until >= day)},
         {(right.programme_key, right.subject): right.valid_until for right in reversed(left) if right.valid_until},
     )  # fmt: skip
 
@@ -420,7 +345,7 @@ def kept_of(row: Entitlement | Right) -> Kept:
     }
 
 
-def _is_of(move: Move, subject: str) -> bool:
+def is_of(move: Move, subject: str) -> bool:
     """Whether a move of one person touches a right; what is the household's stays with the household."""
     return move.subject in ("household", subject)
 

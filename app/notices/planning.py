@@ -11,7 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.matching.tables import Entitlement
-from app.notices import corrections, information, losses, moving, questions, reminders, returns, wording
+from app.notices import (
+    corrections,
+    information,
+    losses,
+    moving,
+    questions,
+    reminders,
+    returns,
+    under_moves,
+    wording,
+)
 from app.notices.quiet_hours import next_allowed
 from app.notices.rows import (
     BEFORE_A_DAY,
@@ -91,7 +101,7 @@ def plan(situation: Situation, registry: Registry, now: dt.datetime) -> Plan:
         _end_in_time(situation, one, now, result)
     _look_at_what_was_told(situation, registry, [one.row.id for one in rights], now, result)
     result.notices += losses.of(situation, registry, result.ended, now)
-    result.notices = moving.with_moves(situation, registry, result.notices, now)
+    result.notices = under_moves.with_moves(situation, registry, result.notices, now)
     result.notices = _only_new(situation, result.notices)
     _end_what_tells_of_nothing(situation, result)
     return result
@@ -242,7 +252,7 @@ def _end_what_no_longer_holds(situation: Situation, result: Plan) -> None:
             notice.closed_reason = NO_LONGER_SO
             result.ended.append(notice)
             if notice.kind == moving.MOVED:
-                moving.let_go_of(situation, notice)
+                under_moves.let_go_of(situation, notice)
 
 
 def _end_what_tells_of_nothing(situation: Situation, result: Plan) -> None:
