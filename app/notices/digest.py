@@ -4,6 +4,7 @@ A family with three children is told of a programme once, all three in one line;
 """
 
 import datetime as dt
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,8 @@ from app.platform.rendering import japanese_date, phrases
 
 _DIFFERS = ("reason", "amount_text", "deadline_text", "cost_of_delay_text", "received_text", "form_text")
 """Texts that may be another for each person of one programme."""
+_PERIOD = re.compile(r"\([^()]*日(?:から|まで)[^()]*\)")
+"""In a reason, from when until when it holds; it is another for each birth date."""
 _IN_FULL = 3
 _NEAR = dt.timedelta(days=180)
 """A deadline within this time comes first in an overview, and its day is told without the year."""
@@ -42,6 +45,7 @@ def combined(contents: Sequence[Content]) -> Content:
     whole = [{**wording.BLANK, **content, "reason": wording.told_reason(content)} for content in contents]
     if len(whole) == 1:
         return whole[0]
+    _say_the_same_reason_alike(whole)
     step = _of_each((one["subject_text"], one["steps"][0] if one["steps"] else "") for one in whole)
     return {
         **whole[0],
@@ -81,6 +85,17 @@ def _of_each(pairs: Iterable[tuple[str, str]]) -> str:
         words["each"].format(about=wording.joined_subjects(abouts), text=text) for text, abouts in said.items() if text
     ]
     return str(words["between"]).join(each)
+
+
+def _say_the_same_reason_alike(whole: Sequence[Content]) -> None:
+    """Leave each child's own period out of reasons that are the same but for it; the page of each says it in full."""
+    reasons: dict[str, set[str]] = defaultdict(set)
+    for one in whole:
+        reasons[_PERIOD.sub("", one["reason"])].add(one["reason"])
+    for one in whole:
+        without_period = _PERIOD.sub("", one["reason"])
+        if len(reasons[without_period]) > 1:
+            one["reason"] = without_period
 
 
 def _about(members: Sequence[Content]) -> str:

@@ -24,6 +24,19 @@ def test_what_is_the_same_is_said_once_and_what_differs_of_each():
     assert (told["form_text"], told["deadline_text"]) == ("請求書", "")
 
 
+def test_a_reason_that_differs_in_its_period_alone_is_said_once_for_all():
+    why = "お子さんの生年月日から数えて、対象の時期{}にあたるため、対象になる見込みです。".format
+    older = content("a", "2018年5月生まれのお子さん", reason=why("(2018年5月5日から2037年3月31日まで)"))
+    younger = content("a", "2023年8月生まれのお子さん", reason=why("(2023年8月8日から2042年3月31日まで)"))
+    other = content("a", "2015年2月生まれのお子さん", reason="学校に通っているため、対象になる見込みです。")
+    assert digest.combined([older, younger])["reason"] == why("")
+    assert digest.combined([older, younger, other])["reason"] == (
+        f"2018年5月・2023年8月生まれのお子さん: {why('')} / 2015年2月生まれのお子さん: {other['reason']}"
+    )
+    assert digest.combined([older])["reason"] == older["reason"], "of one child it is said in full"
+    assert digest.combined([older, older, other])["reason"].count(older["reason"]) == 1
+
+
 def test_what_only_one_has_is_said_of_that_one():
     told = digest.combined(
         [content("a", "2026年11月生まれのお子さん", deadline_text="12月7日まで"), content("a", "保護者の方")]
