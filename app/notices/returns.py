@@ -9,6 +9,7 @@ from app.notices import corrections
 from app.notices.rows import OVERVIEW, SUPPORT_KINDS, begins_on, is_ending, is_same_right, next_round
 from app.notices.situation import Situation
 from app.notices.tables import Notice
+from app.platform.clock import japan_date
 
 ALIVE = ("planned", "released")
 NOTHING_LEFT = "nothing left to tell"
@@ -42,10 +43,14 @@ def told_by(situation: Situation, notice: Notice, revivable: tuple[str, ...]) ->
 
 
 def _in_its_place(situation: Situation, earlier: Notice, notice: Notice) -> Notice:
-    """Plan an ended notice again where it was told: under the first overview, which stands again with it."""
+    """Plan an ended notice again where it was told: under the first overview, which stands again with it.
+
+    What came back worse than it was told is told by itself.
+    """
+    worse = corrections.worth_telling(earlier.content, notice.content, japan_date(notice.release_at))
     overview = next((one for one in situation.notices if one.id == earlier.overview_id), None)
     revived(earlier, notice)
-    if overview is None or overview.programme_key != OVERVIEW or notice.overview_id is not None:
+    if worse or overview is None or overview.programme_key != OVERVIEW or notice.overview_id is not None:
         return earlier
     if overview.closed_reason == NOTHING_LEFT:
         overview.state, overview.closed_reason = "planned", None
