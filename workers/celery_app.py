@@ -5,7 +5,6 @@ acknowledged early, fetched only when a process is free, and never retried, dela
 """
 
 import gc
-import sys
 from typing import Any
 
 from celery import Celery, signals
@@ -55,9 +54,6 @@ app.conf.update(
 @signals.worker_process_init.connect
 def _begin_process(**_: Any) -> None:
     dispose_engines()  # connections that the parent may have opened are not ours
-    # The thread that talks to the database has short stretches of Python between its waits; with the usual 5 ms it
-    # would get its turn too seldom next to a busy event loop.
-    sys.setswitchinterval(0.001)
     # What was imported stays until the end: the collector need not look through it again and again (measured: a third
     # of all time while sending).
     gc.collect()

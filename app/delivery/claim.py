@@ -18,7 +18,7 @@ from typing import Any, Final
 from sqlalchemy import Result, TextClause, text
 from sqlmodel import Session, col, select
 
-from app.delivery import channel_health, pace, recovery, retry
+from app.delivery import channel_health, pace, recovery
 from app.delivery.fairness import Share, allot
 from app.delivery.halting import hold
 from app.delivery.outbox import ENDED_UNTOLD, KEY_GIVEN_AWAY, Lane, address_of, content_of
@@ -35,6 +35,11 @@ from app.platform.identifiers import new_id
 #: Why a row cannot be opened. The first is for good; the others may be put right by an operator or by a new secret.
 CONTENT_UNREADABLE, KEY_MISSING, SECRET_UNREADABLE = "content_unreadable", "key_missing", "secret_unreadable"
 _CANCELLED_AT_ONCE: Final = 5000
+#: Workers end for many reasons, and take along whatever they held. Rows that were lost so often are claimed one at a
+#: time from then on, so that one that ends its worker is found out, and those that were only near it are sent …
+SUSPECT_AFTER: Final = 3
+#: … and ends at so many.
+MOST_LOSSES: Final = 12
 _HALTED_BY: Final = ("channel", "partner_id", "municipality_code", "programme_keys")
 _Row = Mapping[str, Any]
 
@@ -171,7 +176,7 @@ def why_not(row: _Row, gate: _Row | None, now: dt.datetime) -> Refusal | None:
             return Refusal("cancelled", "person_stopped")
         if gate["protected_at"] is not None and not _confirmed_after(row, gate["protected_at"]):
             return Refusal("cancelled", "protected")
-    if row["state"] == "sending" and row["retries"] + 1 >= len(retry.STEPS):
+    if row["state"] == "sending" and row["losses"] + 1 >= MOST_LOSSES:
         return Refusal("failed", "worker_lost")
     return None
 
@@ -223,7 +228,7 @@ def _cancel_for_disabled(session: Session, queues: Sequence[str]) -> None:
 _COLUMNS: Final = (
     "id, d.queue, lane, channel, state, household_id, municipality_code, partner_id, endpoint_id, contact_point_id,"
     " contact_confirmed_at, address_sealed, subjects, programme_keys, event_id, message_sealed,"
-    " consent_epoch, stop_reason, expires_at, resent_at, first_attempted_at, requests, retries"
+    " consent_epoch, stop_reason, expires_at, resent_at, first_attempted_at, requests, retries, losses"
 )
 
 
@@ -245,7 +250,9 @@ _DUE: Final = "next_attempt_at <= :now ORDER BY next_attempt_at"
 _FRESH: Final = _candidates(f"state = 'scheduled' AND {_DUE}")
 _AGAIN: Final = _candidates(f"state = 'retrying' AND {_DUE}")
 # It was due when it was claimed; a clock that went back does not make it wait.
-_LOST: Final = _candidates(f"{LAPSED} ORDER BY next_attempt_at")
+_LOST: Final = _candidates(f"{LAPSED} AND losses < {SUSPECT_AFTER} ORDER BY next_attempt_at")
+_SUSPECTS: Final = _candidates(f"{LAPSED} AND losses >= {SUSPECT_AFTER} ORDER BY next_attempt_at")
+_SUSPECT: Final = text(f"{_SUSPECTS} LIMIT 1")
 
 
 def _lock_candidates(session: Session, shares: Sequence[Share], now: dt.datetime) -> list[_Row]:
@@ -254,7 +261,9 @@ def _lock_candidates(session: Session, shares: Sequence[Share], now: dt.datetime
     rows = _lock(session, _FRESH, fresh, now)
     lost = _lock(session, _LOST, further, now)
     further -= Counter(row["queue"] for row in lost)
-    return [*rows, *lost, *_lock(session, _AGAIN, further, now)]
+    suspect = _lock(session, _SUSPECT, further, now)
+    further -= Counter(row["queue"] for row in suspect)
+    return [*rows, *lost, *suspect, *_lock(session, _AGAIN, further, now)]
 
 
 def _lock(session: Session, statement: TextClause, counts: Mapping[str, int], now: dt.datetime) -> list[_Row]:
@@ -307,9 +316,8 @@ WHERE {ENDED_UNTOLD} AND stop_reason IS NOT NULL AND household_id IS NOT NULL
 def _take(session: Session, rows: Sequence[_Row], request: Request, claimed_at: float) -> list[Claimed]:
     token, real = new_id(), real_now()
     session.execute(
-        # A lapsed lease uses up a step of the schedule, so that a row that kills its worker cannot do so for ever.
         text(
-            "UPDATE deliveries SET retries = retries + CAST(state = 'sending' AS int), state = 'sending',"
+            "UPDATE deliveries SET losses = losses + CAST(state = 'sending' AS int), state = 'sending',"
             " claim_token = :token, claimed_by = :claimed_by,"
             " lease_until = clock_timestamp() + make_interval(secs => :lease), requests = requests + 1,"
             " first_attempted_at = coalesce(first_attempted_at, :real) WHERE id = ANY(:ids)"
@@ -360,7 +368,7 @@ def _claimed(
         channel=row["channel"],
         event_id=row["event_id"],
         requests=row["requests"] + 1,
-        retries=row["retries"] + (row["state"] == "sending"),
+        retries=row["retries"],
         first_attempted_at=row["first_attempted_at"] or real,
         tried_before=row["first_attempted_at"] is not None,
         expires_at=row["expires_at"],

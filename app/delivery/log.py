@@ -120,7 +120,8 @@ def resend(session: Session, delivery_id: uuid.UUID, now: dt.datetime) -> Delive
     if delivery.state == "cancelled" and (again := recovery.told_again(session, delivery_id)) is not None:
         raise Conflict(f"delivery {delivery_id} was told again as delivery {again}; send that one")
     delivery.state, delivery.next_attempt_at = "scheduled", now
-    delivery.retries, delivery.resent_at = 0, now
+    delivery.retries = delivery.losses = 0
+    delivery.resent_at = now
     delivery.stop_reason = delivery.last_error = delivery.finished_at = delivery.first_attempted_at = None
     session.add(delivery)
     session.flush()

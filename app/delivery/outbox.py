@@ -326,6 +326,7 @@ def _row(message: WebhookMessage | EmailMessage | LineMessage) -> dict[str, obje
         "expires_at": message.expires_at,
         "requests": 0,
         "retries": 0,
+        "losses": 0,
     }
     if not isinstance(message, WebhookMessage) and message.urgent:
         row["queue"] = f"{channel}:urgent"

@@ -161,7 +161,7 @@ WITH results AS (
         last_error = CASE WHEN r.state = 'retrying' THEN coalesce(d.stop_reason, r.error) ELSE r.error END,
         finished_at = CASE WHEN r.state <> 'retrying' OR d.stop_reason IS NOT NULL THEN clock_timestamp() END,
         next_attempt_at = coalesce(r.next_attempt_at, d.next_attempt_at),
-        retries = r.retries, lease_until = NULL, claim_token = NULL,
+        retries = r.retries, losses = 0, lease_until = NULL, claim_token = NULL,
         dedupe_key = CASE WHEN d.lane <> 'transactional' AND ((r.state = 'retrying' AND d.stop_reason IS NOT NULL)
             OR (d.lane = 'notice' AND r.state = 'failed')) THEN d.dedupe_key || ':' || d.id ELSE d.dedupe_key END
     FROM results r WHERE d.id = r.id AND d.claim_token = r.token

@@ -191,7 +191,7 @@ WITH chosen AS (
         AND NOT {_TOLD_AGAIN}
     ORDER BY d.id LIMIT :most FOR UPDATE SKIP LOCKED
 )
-UPDATE deliveries d SET state = 'scheduled', next_attempt_at = :now, retries = 0, last_error = NULL,
+UPDATE deliveries d SET state = 'scheduled', next_attempt_at = :now, retries = 0, losses = 0, last_error = NULL,
     finished_at = NULL, first_attempted_at = NULL, resent_at = clock_timestamp()
 FROM chosen WHERE d.id = chosen.id RETURNING d.id
 """)  # noqa: S608

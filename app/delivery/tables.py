@@ -80,6 +80,7 @@ class Delivery(SQLModel, table=True):
     first_attempted_at: dt.datetime | None = optional_instant()
     requests: int = Field(default=0, description="requests started, whatever became of them")
     retries: int = Field(default=0, description="steps of the retry schedule used up")
+    losses: int = Field(default=0, description="workers that ended or froze with it since its last result")
     last_error: str | None = None
     resent_at: dt.datetime | None = optional_instant()
     """When it was asked for again: what it says may have ended since, so the claim looks once more."""

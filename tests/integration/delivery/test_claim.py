@@ -3,14 +3,15 @@
 import dataclasses
 import threading
 import time
+import uuid
+from collections import Counter
 
 from sqlalchemy import text
 
 from app.delivery.channels.contract import AttemptResult, Outcome
-from app.delivery.claim import Request, claim, wait_until_no_live_claim
+from app.delivery.claim import MOST_LOSSES, SUSPECT_AFTER, Request, claim, wait_until_no_live_claim
 from app.delivery.queues import something_due
 from app.delivery.record import Finished, give_back, record
-from app.delivery.retry import STEPS
 from app.platform import clock
 from app.platform.database import owner_session, worker_session
 from tests.integration.delivery.conftest import wait_for
@@ -60,7 +61,7 @@ def test_a_late_result_is_never_applied(world, caplog):
     (lost,) = claim_some(lease_seconds=0.05)
     time.sleep(0.1)
     (held,) = claim_some()
-    assert (held.id, held.requests, held.retries) == (lost.id, 2, 1)
+    assert (held.id, held.requests, held.retries) == (lost.id, 2, 0)
     recorded = record_all([lost], Outcome.PERMANENT_FAILURE)
     assert (recorded.late, dict(recorded.states)) == (1, {})
     assert "not applied" in caplog.text
@@ -73,11 +74,37 @@ def test_a_late_result_is_never_applied(world, caplog):
 
 def test_a_row_that_kills_its_worker_ends(world):
     (delivery_id,) = world.enqueue(world.webhook(world.endpoint()))
-    for retries in range(len(STEPS)):
+    for losses in range(MOST_LOSSES):
         (claimed,) = claim_some(lease_seconds=0.0)
-        assert claimed.retries == retries
+        assert (claimed.retries, world.delivery(delivery_id).losses) == (0, losses)
     assert claim_some() == []
     assert (world.delivery(delivery_id).state, world.delivery(delivery_id).last_error) == ("failed", "worker_lost")
+
+
+def test_rows_that_were_near_one_that_kills_its_worker_are_sent(world):
+    endpoints = [world.endpoint(), world.endpoint()]
+    several = world.enqueue(*(world.webhook(endpoints[number % 2]) for number in range(6)))
+    for _ in range(1 + SUSPECT_AFTER):
+        assert len(claim_some(lease_seconds=0.0)) == 6  # a worker that ends with all it holds
+    innocent: set[uuid.UUID] = set()
+    culprit = None
+    for _ in range(MOST_LOSSES + len(several)):
+        claimed = claim_some(lease_seconds=0.0)
+        assert len(claimed) <= 1
+        culprit = culprit or claimed[0].id
+        if claimed and claimed[0].id != culprit:
+            record_all(claimed, Outcome.DELIVERED)
+            innocent.add(claimed[0].id)
+    assert innocent == {*several} - {culprit}
+    assert Counter(world.delivery(one).state for one in several) == {"failed": 1, "delivered": 5}
+
+
+def test_an_answer_clears_a_row_of_suspicion(world):
+    (delivery_id,) = world.enqueue(world.webhook(world.endpoint()))
+    for _ in range(2):
+        (claimed,) = claim_some(lease_seconds=0.0)
+    record_all([claimed], Outcome.RETRY)
+    assert (world.delivery(delivery_id).losses, world.delivery(delivery_id).retries) == (0, 1)
 
 
 def test_rows_given_back_are_as_if_never_claimed(world):

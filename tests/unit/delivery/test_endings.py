@@ -62,7 +62,7 @@ def test_what_would_come_too_late_expires_now():
 def row(**changes):
     return {
         "stop_reason": None, "expires_at": None, "consent_epoch": 4, "lane": "notice", "subjects": ["child:c1"],
-        "channel": "email", "partner_id": None, "contact_confirmed_at": NOW, "state": "scheduled", "retries": 0,
+        "channel": "email", "partner_id": None, "contact_confirmed_at": NOW, "state": "scheduled", "losses": 0,
     } | changes  # fmt: skip
 
 
@@ -88,8 +88,8 @@ def gate(**changes):
         ({"lane": "transactional", "consent_epoch": None}, {"protected_at": NOW}, Refusal("cancelled", "protected")),
         ({"channel": "webhook"}, {"protected_at": NOW - HOUR}, Refusal("cancelled", "protected")),
         ({"partner_id": uuid.uuid4()}, {"protected_at": NOW - HOUR}, Refusal("cancelled", "protected")),
-        ({"state": "sending", "retries": 8}, {}, None),
-        ({"state": "sending", "retries": 9}, {}, Refusal("failed", "worker_lost")),
+        ({"state": "sending", "losses": 10}, {}, None),
+        ({"state": "sending", "losses": 11}, {}, Refusal("failed", "worker_lost")),
     ],
 )
 def test_what_keeps_a_row_from_going_out(changed_row, changed_gate, refusal):
