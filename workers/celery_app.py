@@ -5,6 +5,7 @@ acknowledged early, fetched only when a process is free, and never retried, dela
 """
 
 import gc
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery, signals
@@ -49,6 +50,11 @@ app.conf.update(
     # In memory: every entry is an interval that may as well begin anew, and a second beat does no harm.
     beat_scheduler="celery.beat:Scheduler",
 )
+
+
+@signals.task_prerun.connect
+def _hear(task: Any, args: Sequence[str], **_: Any) -> None:
+    bell.heard(task.name, args)
 
 
 @signals.worker_process_init.connect

@@ -1,8 +1,9 @@
 """The doorbell: tells workers that there may be something to do. Best effort, never awaited, never an error.
 
 A ring carries a task's name and ids, never data. It is rung from a thread of its own, so that a broker that is slow or
-gone costs the caller nothing; a lost ring costs seconds, because a sweep finds whatever is due. Rings that wait for
-the broker are told apart by name and ids only: a hundred equal ones are one.
+gone costs the caller nothing; a lost ring costs seconds, because a sweep finds whatever is due. Rings are told apart by
+name and ids only: a hundred equal ones are one, and while one waits to be heard no process rings another. Otherwise
+busy workers, or none, would let them pile up, and what is new would wait behind them.
 
 This is the one module below `workers` that may know Celery.
 """
@@ -12,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -43,6 +45,8 @@ WORK_QUEUE: Final = "work"
 
 #: A ring that nobody heard within this time is dropped: the sweep has seen to it.
 _FORGOTTEN_AFTER_SECONDS: Final = 30
+#: A ring that a worker took and never began is missed no longer than this.
+_MARKED_SECONDS: Final = 5
 _SOCKET_SECONDS: Final = 1
 _MOST_WAITING: Final = 1000
 _LAST_RINGS_SECONDS: Final = 1.0
@@ -111,12 +115,34 @@ class _Ringer:
 
 def _ring_now(task: str, ids: tuple[str, ...], queue: str) -> None:
     try:
-        _client(settings().redis.url).send_task(
-            task, args=ids, queue=queue, expires=_FORGOTTEN_AFTER_SECONDS, retry=False, ignore_result=True
-        )
+        client = _client(settings().redis.url)
+        with client.producer_or_acquire() as producer:
+            if producer.channel.client.set(_mark(task, ids), "", nx=True, ex=_MARKED_SECONDS):
+                client.send_task(
+                    task,
+                    args=ids,
+                    queue=queue,
+                    expires=_FORGOTTEN_AFTER_SECONDS,
+                    retry=False,
+                    ignore_result=True,
+                    producer=producer,
+                )
     except Exception as error:
         # Whatever is wrong with the broker, the sweep will see to the work.
         _logger.warning("bell: %s could not be rung (%s)", task, type(error).__name__)
+
+
+def heard(task: str, ids: Sequence[str]) -> None:
+    """Say that a worker begins what was rung for: who rings from now on rings again."""
+    try:
+        with _client(settings().redis.url).producer_or_acquire() as producer:
+            producer.channel.client.delete(_mark(task, ids))
+    except Exception as error:
+        _logger.warning("bell: %s could not be marked as heard (%s)", task, type(error).__name__)
+
+
+def _mark(task: str, ids: Sequence[str]) -> str:
+    return ":".join(("rung", task, *ids))
 
 
 @lru_cache(maxsize=4)

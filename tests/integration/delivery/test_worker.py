@@ -88,6 +88,18 @@ def test_a_wiped_and_a_killed_broker_lose_nothing(world, servers):
     assert world.outside.partner_app.counts.duplicates == 0
 
 
+def test_rings_that_nobody_hears_do_not_pile_up(world):
+    def rung(task, *ids, queue):
+        bell.ring(task, *ids, queue=queue)
+        bell.flush()
+        return world.valkey.llen(queue)
+
+    assert [rung(bell.DISPATCH, queue="delivery") for _ in range(20)] == [1] * 20
+    bell.heard(bell.DISPATCH, ())
+    assert [rung(bell.DISPATCH, queue="delivery") for _ in range(20)] == [2] * 20
+    assert [rung(bell.ANNOUNCE, town, queue="work") for town in ("131121", "131130", "131121")] == [1, 2, 2]
+
+
 def test_ringing_costs_the_caller_nothing_where_no_broker_answers(world, monkeypatch, caplog):
     monkeypatch.setenv("TODOKE_REDIS__URL", "redis://127.0.0.1:1/0")
     settings.cache_clear()
