@@ -21,6 +21,8 @@ from app.calendar.day_numbers import number_of
 from app.faces.parent.answers import PEOPLE, about, in_words, owners, plain_value
 from app.households import consent
 from app.households.tables import HouseholdDocument
+from app.matching.evaluation import Engine
+from app.matching.recording import engine
 from app.matching.tables import Entitlement
 from app.platform import clock
 from app.platform.sealing import blind_index
@@ -115,7 +117,7 @@ def all_questions(session: Session, actor: Actor, registry: Registry, document: 
     stays, whoever reads it, so that it can be seen and changed.
     """
     municipality = document.get("municipality") or NATIONAL
-    return _questions(session, actor, registry, document, _facts_read(registry, municipality, clock.today()))
+    return _questions(session, actor, registry, document, _facts_read(engine(session), municipality, clock.today()))
 
 
 def _questions(
@@ -169,10 +171,11 @@ def _undecided(
     return dict(found)
 
 
-def _facts_read(registry: Registry, municipality: str, today: dt.date) -> set[str]:
+def _facts_read(evaluator: Engine, municipality: str, today: dt.date) -> set[str]:
     """Return the facts that programmes told to people of a municipality read, now or in a version to come."""
     day = number_of(today)
-    versions = (one for key in registry.told_in(municipality) for one in registry.rulebook.versions[key])
+    told, sound = evaluator.registry.told_in(municipality), evaluator.rulebook.versions
+    versions = (one for key in told for one in sound.get(key, ()))
     return {path for one in versions if one.last >= day and one.rule.certainty == "verified" for path in one.reads}
 
 
