@@ -71,7 +71,10 @@ def _is_part_of_it(notice: Notice, part: str, *, new_here: bool, told: bool) -> 
 
 
 def _is_hardly_worth_it(notice: Notice, move: Move, today: dt.date) -> bool:
-    """Whether a support is no news although it may be had: it ends with a move soon, and no deadline comes before."""
+    """Whether a support is no news although it may be had: it ends with a move soon, and the family loses no money.
+
+    What pays, or has a deadline before the move, is told: after it nobody could ask for it any more.
+    """
     return (
         move.state == ANNOUNCED
         and move.moved_on - today <= _SOON
@@ -79,6 +82,7 @@ def _is_hardly_worth_it(notice: Notice, move: Move, today: dt.date) -> bool:
         and notice.programme_key != OVERVIEW
         and moving.is_of(move, notice.subject)
         and not covers(notice.programme_key.partition("/")[0], move.to_code)
+        and not (notice.content.get("yen") or notice.content.get("most_yen"))
         and not (notice.deadline_on is not None and notice.deadline_on < move.moved_on)
     )
 

@@ -58,6 +58,8 @@ def test_what_ends_with_a_near_move_is_no_news_unless_its_deadline_comes_before(
     pushed = {key for key, row in new.items() if row.id in told_by_mail(household_id)}
     assert (new[INFANTS].deadline_on, new[VISITS].deadline_on) == (dt.date(2027, 1, 20), dt.date(2027, 3, 31))
     assert {"000000/child-allowance", INFANTS} <= pushed and VISITS not in pushed
+    paying = {key for key, row in new.items() if row.content["most_yen"] and not key.startswith("000000")}
+    assert paying and paying <= pushed, "money that the move would cost the family is told"
     assert (new[VISITS].state, new[VISITS].overview_id) == ("released", moved.id), "the inbox has it"
     undo_move(household_id, move_id)
     all_told("2026-12-30", "2027-01-08")
