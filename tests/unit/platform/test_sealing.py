@@ -71,3 +71,4 @@ def test_ids_are_ordered_by_time_and_version_seven():
     ids = [new_id() for _ in range(50)]
     assert {value.version for value in ids} == {7}
     assert len(set(ids)) == 50
+    assert ids == sorted(ids), "also within a millisecond"
