@@ -1,7 +1,8 @@
 """The Celery application, for `celery -A workers.celery_app worker -Q delivery,work` and for beat.
 
 The broker is a doorbell. Rows in PostgreSQL say what is to be done, so messages may be lost or doubled: they are
-acknowledged early, fetched only when a process is free, and never retried, delayed or answered.
+acknowledged early, fetched only when a process is free, and never retried, delayed or answered. Workers know nothing
+of each other: what goes on is in the database (`todoke health`), not in Celery's remote control.
 """
 
 import gc
@@ -9,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker.consumer.gossip import Gossip
+from celery.worker.consumer.mingle import Mingle
 
 from app.delivery import dispatch
 from app.platform import bell
@@ -34,6 +37,7 @@ app.conf.update(
     task_time_limit=150,
     worker_soft_shutdown_timeout=10,
     worker_hijack_root_logger=False,
+    worker_enable_remote_control=False,
     worker_max_memory_per_child=600_000,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
@@ -43,13 +47,15 @@ app.conf.update(
         "health_check_interval": 10,
         "socket_timeout": 10,
         "socket_connect_timeout": 5,
-        "retry_on_timeout": True,
     },
     timezone="Asia/Tokyo",
     beat_schedule=SCHEDULE,
     # In memory: every entry is an interval that may as well begin anew, and a second beat does no harm.
     beat_scheduler="celery.beat:Scheduler",
 )
+# Nobody here subscribes to anything in the broker. Where a subscription's connection breaks, the client reconnects by
+# itself and may then wait for a message without end, in the loop that fetches tasks (seen under `make chaos`).
+Gossip.compatible_transports = Mingle.compatible_transports = frozenset()
 
 
 @signals.task_prerun.connect

@@ -79,7 +79,7 @@ class Play:
 
     def start_worker(self, name: str, queues: str, at_once: int) -> None:
         arguments = ["-m", "celery", "-A", "tests.chaos.worker", "worker", "-Q", queues, "-n", f"{name}@chaos"]
-        arguments += ["-c", str(at_once), "--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
+        arguments += ["-c", str(at_once), "--loglevel", "WARNING"]
         self.start(name, arguments)
 
     def start_beat(self, name: str) -> None:
@@ -285,6 +285,14 @@ class Play:
                 clock.shift_to(clock.now() + moves.pop(0))
                 next_move = time.monotonic() + 6
             time.sleep(0.5)
+        self._ask_where_they_stand()
+
+    def _ask_where_they_stand(self) -> None:
+        for name in self.commands:
+            if "worker" in self.commands[name]:
+                with suppress(ProcessLookupError):
+                    os.killpg(self.children[name].pid, signal.SIGUSR2)
+        time.sleep(0.5)
 
     def _unfinished(self) -> int:
         patient = [endpoint for endpoint, known in self.stage.endpoints.items() if known["manner"] in self.plan.patient]

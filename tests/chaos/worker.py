@@ -16,6 +16,7 @@ has no hook for this: the functions of `app.delivery` are wrapped here.
 """
 
 import asyncio
+import faulthandler
 import os
 import random
 import signal
@@ -123,6 +124,8 @@ dispatch._record_and_claim = _recording_and_claiming
 dispatch.channels_from_settings = _channels_in_time
 dispatch.Dispatcher._attempt = _attempting  # type: ignore[method-assign]
 broken.break_worker(os.environ.get("CHAOS_BROKEN", ""))
+# Whoever does not come to rest is asked where it stands; the answer is in its log.
+faulthandler.register(signal.SIGUSR2)
 
 
 @signals.worker_process_init.connect

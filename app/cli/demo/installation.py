@@ -65,7 +65,7 @@ class Installation:
     def start_worker(self, name: str, queues: str, processes_at_once: int) -> subprocess.Popen[bytes]:
         """Start a Celery worker on some queues."""
         arguments = ["-m", "celery", "-A", "workers.celery_app", "worker", "-Q", queues, "-n", f"{name}@todoke"]
-        arguments += ["-c", str(processes_at_once), "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+        arguments += ["-c", str(processes_at_once), "--loglevel", "INFO"]
         return self._start(name, arguments)
 
     def start_beat(self) -> subprocess.Popen[bytes]:

@@ -88,6 +88,26 @@ def test_a_wiped_and_a_killed_broker_lose_nothing(world, servers):
     assert world.outside.partner_app.counts.duplicates == 0
 
 
+def test_a_worker_that_was_busy_while_the_broker_was_started_anew_goes_on(world, servers):
+    """It comes to a dead connection and a live broker: a client that reconnects by itself would wait there for ever."""
+    app = world.outside.partner_app
+    slow, quick = world.endpoint("/slow"), world.endpoint("/quick")
+    with world.worker():
+        for times in (1, 2):
+            app.behave("hang", path="/webhooks/slow", times=1)
+            started = app.counts.started
+            world.enqueue(world.webhook(slow))
+            bell.ring_dispatch()
+            wait_for(lambda before=started: app.counts.started > before, 15)
+            servers.valkey.kill()
+            servers.valkey.wait()
+            servers.start_valkey()
+            time.sleep(1.5)  # the window leaves the open request alone
+            sent = world.enqueue(world.webhook(quick))
+            wait_for(all_delivered(world, sent), 15, f"after {times} new brokers")
+            assert {client["psub"] + client["sub"] for client in world.valkey.client_list()} == {"00"}
+
+
 def test_rings_that_nobody_hears_do_not_pile_up(world):
     def rung(task, *ids, queue):
         bell.ring(task, *ids, queue=queue)
