@@ -10,12 +10,12 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Session
 
-from app.platform.database import engine_for
-from app.platform.settings import settings
+from app.platform.database import LoopDatabase
 
 #: The first of the two numbers of the lock; the second is the process's own.
 _LOCKS: Final = 8_150
@@ -25,14 +25,15 @@ _LOOK_EVERY_SECONDS: Final = 2.0
 
 
 class Presence:
-    """The presence of one process; used by its database thread only."""
+    """The presence of one process; used from its event loop only."""
 
-    def __init__(self) -> None:
-        self._connection: Connection | None = None
+    def __init__(self, database: LoopDatabase) -> None:
+        self._database = database
+        self._connection: AsyncConnection | None = None
         self._number = 0
         self._looked_at = 0.0
 
-    def number(self) -> int:
+    async def number(self) -> int:
         """Return this process's number, present in the database from now on.
 
         Raises:
@@ -40,15 +41,15 @@ class Presence:
         """
         if self._connection is not None:
             try:
-                self._connection.execute(text("SELECT 1"))
+                await self._connection.execute(text("SELECT 1"))
                 return self._number
             except SQLAlchemyError:
-                self.close()
-        connection = (
-            engine_for(settings().database.worker_url).connect().execution_options(isolation_level="AUTOCOMMIT")
-        )
-        self._number = connection.execute(text("SELECT nextval('delivery_processes')")).scalar_one()
-        connection.execute(text("SELECT pg_advisory_lock(:locks, :number)"), {"locks": _LOCKS, "number": self._number})
+                await self.close()
+        connection = await self._database.connect()
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        self._number = (await connection.execute(text("SELECT nextval('delivery_processes')"))).scalar_one()
+        lock = text("SELECT pg_advisory_lock(:locks, :number)")
+        await connection.execute(lock, {"locks": _LOCKS, "number": self._number})
         self._connection = connection
         return self._number
 
@@ -60,13 +61,13 @@ class Presence:
         self._looked_at = now
         return True
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Be present no more."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(SQLAlchemyError):
-                connection.invalidate()
-                connection.close()
+                await connection.invalidate()
+                await connection.close()
 
 
 _END_LEASES: Final = text(

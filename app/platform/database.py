@@ -6,17 +6,21 @@ to work as a superuser or as a role that may bypass row-level security.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import SessionTransaction
 from sqlmodel import Session
 
 from app.platform.errors import Misconfigured
 from app.platform.settings import settings
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,7 @@ def engine_for(url: str) -> Engine:
 
 
 def _made(url: str) -> Engine:
-    if not url:
-        raise Misconfigured("no database address is set; expected TODOKE_DATABASE__URL, __WORKER_URL and __OWNER_URL")
-    engine = create_engine(
-        url,
-        pool_size=settings().database.pool_size,
-        max_overflow=10,
-        pool_pre_ping=True,
-        hide_parameters=True,  # what a failing statement carried is somebody's, and errors are logged
-    )
+    engine = create_engine(_given(url), max_overflow=10, **_engine_options())
     try:
         with engine.connect() as connection:
             _refuse_powerful_role(connection)
@@ -99,6 +95,62 @@ def _made(url: str) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def _given(url: str) -> str:
+    if not url:
+        raise Misconfigured("no database address is set; expected TODOKE_DATABASE__URL, __WORKER_URL and __OWNER_URL")
+    return url
+
+
+def _engine_options() -> dict[str, Any]:
+    return {
+        "pool_size": settings().database.pool_size,
+        "pool_pre_ping": True,
+        "hide_parameters": True,  # what a failing statement carried is somebody's, and errors are logged
+    }
+
+
+class LoopDatabase:
+    """Connections as the worker role that belong to one event loop; their waiting does not hold up the loop.
+
+    For who sends and records in the same loop: the work is an ordinary function of a session, without a thread.
+    """
+
+    def __init__(self) -> None:
+        self._engine: AsyncEngine | None = None
+
+    async def run(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        """Return what `work(session, *arguments)` returns. It commits by itself; what it left open is rolled back.
+
+        Raises:
+            Misconfigured: no address is set, or the role could read past row-level security.
+        """
+        engine = await self._ready()
+        async with AsyncSession(engine, sync_session_class=Session, expire_on_commit=False) as session:
+            return await session.run_sync(work, *arguments)
+
+    async def connect(self) -> AsyncConnection:
+        """Return a connection of the caller's own, which closes it."""
+        return await (await self._ready()).connect()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    async def _ready(self) -> AsyncEngine:
+        if self._engine is None:
+            engine = create_async_engine(_given(settings().database.worker_url), **_engine_options())
+            try:
+                async with engine.connect() as connection:
+                    await connection.run_sync(_refuse_powerful_role)
+            except BaseException:
+                await engine.dispose()
+                raise
+            self._engine = engine
+        return self._engine
 
 
 @contextmanager

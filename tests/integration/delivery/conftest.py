@@ -38,8 +38,8 @@ LINE_USER = "U" + "0123456789abcdef" * 2
 _numbers = itertools.count(1)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0, what: str = "") -> None:
-    """Poll until the condition holds."""
+def wait_for(condition: Callable[[], object], seconds: float = 60.0, what: str = "") -> None:
+    """Poll until the condition holds. A busy machine may take a while to start a worker."""
     give_up_at = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up_at, f"still not so after {seconds} s: {what or condition}"

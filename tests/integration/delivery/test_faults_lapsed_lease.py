@@ -20,8 +20,8 @@ def test_a_row_claimed_twice_by_one_process_frees_its_socket_twice(world, monkey
         dispatcher.run_window()
     time.sleep(0.5)
     # The first request ends by its deadline, after the second has long been answered.
-    wait_for(lambda: not dispatcher._sends, 5)
-    wait_for(lambda: not dispatcher._in_flight, 5)
+    wait_for(lambda: not dispatcher._sends)
+    wait_for(lambda: not dispatcher._in_flight)
     gc.collect()
     assert not broken, broken
     row = world.delivery(delivery)

@@ -1,9 +1,9 @@
 """A process that was killed is not waited for: its leases end as soon as the system has closed its connection."""
 
+import asyncio
 import datetime as dt
 import os
 import signal
-import time
 
 import pytest
 from sqlalchemy import text
@@ -12,16 +12,31 @@ from app.delivery.claim import Request, claim
 from app.delivery.dispatch import something_due
 from app.delivery.presence import Presence
 from app.platform import bell, clock
-from app.platform.database import owner_session, worker_session
+from app.platform.database import LoopDatabase, owner_session, worker_session
 from tests.integration.delivery.conftest import wait_for
+
+
+class Process:
+    """One more process, as its dispatcher makes it seen."""
+
+    def __init__(self):
+        self.runner, self.database = asyncio.Runner(), LoopDatabase()
+        self.presence = Presence(self.database)
+
+    def number(self):
+        return self.runner.run(self.presence.number())
+
+    def close(self):
+        self.runner.run(self.presence.close())
 
 
 @pytest.fixture
 def presence():
-    """The presence of one more process, as its dispatcher has it."""
-    presence = Presence()
-    yield presence
-    presence.close()
+    process = Process()
+    with process.runner:
+        yield process
+        process.close()
+        process.runner.run(process.database.close())
 
 
 def claimed_by(number):
@@ -73,7 +88,7 @@ def test_a_lost_connection_is_made_again_under_another_number(world, presence):
 
 
 def test_a_killed_worker_delays_what_it_held_by_seconds(world, monkeypatch):
-    monkeypatch.setenv("TODOKE_DELIVERY__LEASE_SECONDS", "40")
+    monkeypatch.setenv("TODOKE_DELIVERY__LEASE_SECONDS", "120")
     monkeypatch.setenv("TODOKE_DELIVERY__SWEEP_SECONDS", "0.5")
     world.outside.partner_app.behave("hang", times=1)
     with world.worker() as process:
@@ -82,10 +97,8 @@ def test_a_killed_worker_delays_what_it_held_by_seconds(world, monkeypatch):
         wait_for(lambda: world.outside.partner_app.counts.started == 1)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    killed_at = time.monotonic()
     with world.worker():
-        wait_for(lambda: world.delivery(delivery).state == "delivered", 30)
-    assert time.monotonic() - killed_at < 20, "start-up of a worker included"
+        wait_for(lambda: world.delivery(delivery).state == "delivered", what="half of the lease, start-up included")
 
 
 def test_what_a_lost_worker_held_goes_on_though_the_clock_went_back(world, presence):

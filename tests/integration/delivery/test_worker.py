@@ -53,10 +53,8 @@ def test_killing_the_worker_loses_nothing(world):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert "sending" in world.states()
-    killed_at = time.monotonic()
     with world.worker():
-        wait_for(all_delivered(world, ids), 30)
-    assert time.monotonic() - killed_at < 30
+        wait_for(all_delivered(world, ids))
     # Everything arrived; what came twice came with the same id, so a receiver can tell.
     assert set(app.received) == {message.event_id for message in messages}
     seen = [attempt.headers["webhook-id"] for attempt in app.attempts]
@@ -74,7 +72,7 @@ def test_a_wiped_and_a_killed_broker_lose_nothing(world, servers):
         wiped = world.enqueue(*[world.webhook(endpoint) for _ in range(20)])
         bell.ring_dispatch()
         world.valkey.flushall()
-        wait_for(all_delivered(world, wiped), 15)
+        wait_for(all_delivered(world, wiped))
 
         servers.valkey.kill()
         servers.valkey.wait()
@@ -84,7 +82,7 @@ def test_a_wiped_and_a_killed_broker_lose_nothing(world, servers):
         assert time.monotonic() - started < 0.5, "a broker that is gone costs the caller nothing"
         time.sleep(0.5)
         servers.start_valkey()
-        wait_for(all_delivered(world, during), 30)
+        wait_for(all_delivered(world, during))
     assert world.outside.partner_app.counts.duplicates == 0
 
 
@@ -98,13 +96,13 @@ def test_a_worker_that_was_busy_while_the_broker_was_started_anew_goes_on(world,
             started = app.counts.started
             world.enqueue(world.webhook(slow))
             bell.ring_dispatch()
-            wait_for(lambda before=started: app.counts.started > before, 15)
+            wait_for(lambda before=started: app.counts.started > before)
             servers.valkey.kill()
             servers.valkey.wait()
             servers.start_valkey()
             time.sleep(1.5)  # the window leaves the open request alone
             sent = world.enqueue(world.webhook(quick))
-            wait_for(all_delivered(world, sent), 15, f"after {times} new brokers")
+            wait_for(all_delivered(world, sent), what=f"after {times} new brokers")
             assert {client["psub"] + client["sub"] for client in world.valkey.client_list()} == {"00"}
 
 
@@ -128,4 +126,4 @@ def test_ringing_costs_the_caller_nothing_where_no_broker_answers(world, monkeyp
         bell.ring_dispatch()
     assert time.monotonic() - started < 0.1
     bell.flush(3.0)
-    wait_for(lambda: "could not be rung" in caplog.text, 5)
+    wait_for(lambda: "could not be rung" in caplog.text)
