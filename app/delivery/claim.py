@@ -112,8 +112,6 @@ def claim(session: Session, now: dt.datetime, request: Request) -> list[Claimed]
     Rows that may no longer go become `cancelled` or `expired` in the same transaction; halted ones wait.
     """
     claimed_at = time.monotonic()
-    # The table changes faster than its statistics; every query here has its index.
-    session.execute(text("SET LOCAL enable_seqscan = off"))
     states = queue_states(session, now)
     _cancel_for_disabled(session, [state.waiting.queue for state in states if state.disabled])
     usable = [state.waiting for state in states if not state.disabled and state.waiting.queue not in request.resting]

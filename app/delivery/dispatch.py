@@ -54,7 +54,8 @@ SOCKETS: Final = {"webhook": 400, "line": 20}
 _WAITING: Final = {"email": 16}
 _WINDOW_SECONDS: Final = 30.0
 _TURN_SECONDS: Final = 0.1
-_NEXT_CLAIM_AFTER: Final = 100
+_NEXT_RECORD_AFTER: Final = 100
+_BEGUN_AT_ONCE: Final = 20
 _LEAVE_AFTER_SECONDS: Final = 1.0
 _AFTER_FAILURE_SECONDS: Final = 1.0
 _UNSENT_LIMIT_SECONDS: Final = 1.0
@@ -109,7 +110,7 @@ class Dispatcher:
         self._rows_per_socket = dict.fromkeys(self._options.sockets, 1)
         self._sends: set[asyncio.Task[None]] = set()
         self._wake_at = 1
-        self._turn = 0
+        self._claims = self._recorded = 0
         self._closing = False
         self._summary = Summary()
         self._one_window = threading.Lock()
@@ -118,8 +119,8 @@ class Dispatcher:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="delivery", daemon=True)
         self._thread.start()
-        self._ended, self._one_turn = asyncio.Event(), asyncio.Lock()
-        self._stragglers = asyncio.run_coroutine_threadsafe(self._record_stragglers(), self._loop)
+        self._ended, self._room, self._recording = asyncio.Event(), asyncio.Event(), asyncio.Lock()
+        self._recorder = asyncio.run_coroutine_threadsafe(self._keep_recording(), self._loop)
 
     def run_window(self) -> Summary:
         """Send what is due until nothing is, or until the window is over. Requests still open then go on by themselves.
@@ -153,39 +154,73 @@ class Dispatcher:
         self._summary = Summary()
         started = last_useful = time.monotonic()
         while not self._closing and time.monotonic() - started < self._options.window_seconds:
-            ended = len(self._finished)
             if self._presence.looks_around():
                 await self._database.run(_free_what_the_dead_held, self._options.lease_seconds)
-            claimed = await self._turn_over(claim=True)
+            roomier = self._room.is_set()
+            self._room.clear()
+            claimed = await self._claim()
             now = time.monotonic()
-            if claimed or ended:
+            if claimed or roomier:
                 last_useful = now
             elif (not self._busy() or now - last_useful > _LEAVE_AFTER_SECONDS) and not await self._waits_for_pace():
                 break
-            await self._wait_for_ended(min(_NEXT_CLAIM_AFTER, max(len(self._in_flight) // 2, 1)))
+            await _wait(self._room, _TURN_SECONDS)
         return self._summary
 
     async def _waits_for_pace(self) -> bool:
         return await self._database.run(queues.waits_for_pace, clock.now())
 
     def _busy(self) -> bool:
-        return bool(self._in_flight or self._finished or self._unsent)
+        return bool(self._in_flight or self._finished or self._unsent or self._recording.locked())
 
-    async def _wait_for_ended(self, count: int) -> None:
-        """Wait until that many requests have ended, or a tenth of a second."""
-        self._wake_at = count
+    async def _claim(self) -> int:
+        """Claim for the free sockets and begin to send; return how many rows were claimed."""
+        request = self._request(await self._presence.number())
+        if not any(request.free.values()):
+            return 0
+        claimed = await self._presence.run(_claim, request)
+        self._summary.claimed += len(claimed)
+        self._in_flight |= {(row.id, row.token): row for row in claimed}
+        for number, row in enumerate(claimed, start=1):
+            task = self._loop.create_task(self._send(row))
+            self._sends.add(task)
+            task.add_done_callback(self._sends.discard)
+            if number % _BEGUN_AT_ONCE == 0:
+                await asyncio.sleep(0)  # the record under way goes on in between
+        return len(claimed)
+
+    async def _keep_recording(self) -> None:
+        """Record what has ended, during a window and after it."""
+        while not self._closing:
+            await self._wait_for_ended()
+            if self._finished or self._unsent:
+                try:
+                    await self._record()
+                except Exception as error:
+                    _logger.warning("delivery: results wait for the database (%s)", type(error).__name__)
+                    await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+                self._room.set()
+                if not self._one_window.locked():
+                    self._ring_for_what_waits()
+
+    def _ring_for_what_waits(self) -> None:
+        """Ask for a window: sockets are free again."""
+        bell.ring_dispatch()
+
+    async def _wait_for_ended(self) -> None:
+        """Wait until enough is there to be worth a record, or a tenth of a second has passed."""
+        self._wake_at = min(_NEXT_RECORD_AFTER, max(len(self._in_flight) // 2, self._recorded // 2, 1))
         self._ended.clear()
-        if len(self._finished) < count:
+        if len(self._finished) < self._wake_at:
             await _wait(self._ended, _TURN_SECONDS)
 
-    async def _turn_over(self, *, claim: bool) -> int:
-        """Record what has ended and claim for the free sockets; return how many rows were claimed."""
-        async with self._one_turn:
-            request = self._request(await self._presence.number()) if claim else None
+    async def _record(self) -> None:
+        """Record what has ended so far."""
+        async with self._recording:
             finished, self._finished = self._finished, []
             unsent, self._unsent = self._unsent, []
             try:
-                turn = await self._database.run(_record_and_claim, finished, unsent, request)
+                recorded = await self._database.run(_record, finished, unsent)
             except OperationalError:
                 # The database is away: they are recorded when it is back, unless somebody else has the rows by then.
                 self._finished, self._unsent = finished + self._finished, unsent + self._unsent
@@ -194,18 +229,12 @@ class Dispatcher:
                 # Their rows keep the lease; whoever claims them then sends them with the same ids.
                 _logger.exception("delivery: %d results could not be recorded", len(finished))
                 raise
+        self._recorded = len(finished)
         self._fit_to_pace(unsent, finished)
-        self._summary.claimed += len(turn.claimed)
-        self._summary.late += turn.recorded.late
-        self._summary.states.update(turn.recorded.states)
-        for municipality_code in turn.recorded.turned_away_in:
+        self._summary.late += recorded.late
+        self._summary.states.update(recorded.states)
+        for municipality_code in recorded.turned_away_in:
             bell.ring(bell.ANNOUNCE, municipality_code)
-        for row in turn.claimed:
-            self._in_flight[row.id, row.token] = row
-            task = self._loop.create_task(self._send(row))
-            self._sends.add(task)
-            task.add_done_callback(self._sends.discard)
-        return len(turn.claimed)
 
     def _fit_to_pace(self, unsent: Sequence[Claimed], finished: Sequence[Finished]) -> None:
         """Let more rows wait for a socket as long as some end and none of them waits too long."""
@@ -220,14 +249,14 @@ class Dispatcher:
         used = Counter(row.channel for row in self._in_flight.values())
         now = time.monotonic()
         self._resting = {queue: until for queue, until in self._resting.items() if until > now}
-        self._turn += 1
+        self._claims += 1
         return claims.Request(
             free={
                 channel: max(most * self._rows_per_socket[channel] - used[channel], 0)
                 for channel, most in self._options.sockets.items()
             },
             resting=tuple(self._resting),
-            turn=self._turn,
+            turn=self._claims,
             lease_seconds=self._options.lease_seconds,
             claimed_by=claimed_by,
         )
@@ -263,29 +292,16 @@ class Dispatcher:
             _logger.exception("delivery %s: the %s channel broke", row.id, row.channel)
             return watch.result(Outcome.RETRY, error="internal")
 
-    async def _record_stragglers(self) -> None:
-        """Record what ends between windows, and ring for the sockets that it frees."""
-        while True:
-            await asyncio.sleep(_TURN_SECONDS)
-            if (self._finished or self._unsent) and not self._one_window.locked():
-                try:
-                    await self._turn_over(claim=False)
-                except Exception as error:
-                    _logger.warning("delivery: results wait for the database (%s)", type(error).__name__)
-                    await asyncio.sleep(_AFTER_FAILURE_SECONDS)
-                bell.ring_dispatch()
-
     async def _close(self, seconds: float) -> None:
         if self._sends:
             await asyncio.wait(self._sends, timeout=seconds)
         for task in list(self._sends):
             task.cancel()
         await asyncio.gather(*self._sends, return_exceptions=True)
-        async with self._one_turn:  # not in the middle of a record
-            self._stragglers.cancel()
+        await asyncio.wrap_future(self._recorder)
         try:
             if self._finished or self._unsent:
-                await self._turn_over(claim=False)
+                await self._record()
         finally:
             for channel in self._channels.values():
                 await channel.close()
@@ -374,26 +390,13 @@ def _free_what_the_dead_held(session: Session, lease_seconds: float) -> None:
     session.commit()
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    recorded: Recorded
-    claimed: list[Claimed]
+def _claim(session: Session, request: claims.Request) -> list[Claimed]:
+    claimed = claims.claim(session, clock.now(), request)
+    session.commit()
+    return claimed
 
 
-def _record_and_claim(
-    session: Session, finished: list[Finished], unsent: list[Claimed], request: claims.Request | None
-) -> _Turn:
-    """Two transactions on one connection: what is recorded first makes room for the claim."""
-    turn = _Turn(Recorded(), [])
-    if finished or unsent:
-        turn = replace(turn, recorded=_recorded(session, finished, unsent))
-    if request is not None and any(request.free.values()):
-        turn = replace(turn, claimed=claims.claim(session, clock.now(), request))
-        session.commit()
-    return turn
-
-
-def _recorded(session: Session, finished: list[Finished], unsent: list[Claimed]) -> Recorded:
+def _record(session: Session, finished: list[Finished], unsent: list[Claimed]) -> Recorded:
     """Record and commit; once more where another transaction stood in the way, so that no result is thrown away."""
     try:
         recorded = record(session, finished, clock.now())

@@ -7,25 +7,31 @@ request of it starts later than the sweep may notice, because a claimed row is o
 """
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Session
 
-from app.platform.database import LoopDatabase
+from app.platform.database import LoopDatabase, run_on
+
+_T = TypeVar("_T")
 
 #: The first of the two numbers of the lock; the second is the process's own.
 _LOCKS: Final = 8_150
 #: Younger claims are left alone: their process may have lost its connection before they were on the wire.
 _SETTLED_SECONDS: Final = 2.0
 _LOOK_EVERY_SECONDS: Final = 2.0
+# The table of deliveries changes faster than its statistics, and every query of a claim has its index.
+_APPEAR: Final = text("SELECT nextval('delivery_processes') FROM set_config('enable_seqscan', 'off', false)")
+_STAY: Final = text("SELECT pg_advisory_lock(:locks, :number)")
 
 
 class Presence:
-    """The presence of one process; used from its event loop only."""
+    """The connection on which one process claims, and by which it is seen; used from its event loop only."""
 
     def __init__(self, database: LoopDatabase) -> None:
         self._database = database
@@ -34,24 +40,36 @@ class Presence:
         self._looked_at = 0.0
 
     async def number(self) -> int:
-        """Return this process's number, present in the database from now on.
+        """Return this process's number, which is present in the database.
 
         Raises:
             SQLAlchemyError: the database does not answer.
         """
-        if self._connection is not None:
-            try:
-                await self._connection.execute(text("SELECT 1"))
-                return self._number
-            except SQLAlchemyError:
-                await self.close()
-        connection = await self._database.connect()
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        self._number = (await connection.execute(text("SELECT nextval('delivery_processes')"))).scalar_one()
-        lock = text("SELECT pg_advisory_lock(:locks, :number)")
-        await connection.execute(lock, {"locks": _LOCKS, "number": self._number})
-        self._connection = connection
+        await self._present()
         return self._number
+
+    async def run(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        """Return what `work(session, *arguments)` returns, on the connection itself: who commits a claim is there.
+
+        Raises:
+            SQLAlchemyError: it was lost, among others. The next call is present again, under another number.
+        """
+        connection = await self._present()
+        try:
+            return await run_on(connection, work, *arguments)
+        except SQLAlchemyError:
+            if connection.invalidated:
+                await self.close()
+            raise
+
+    async def _present(self) -> AsyncConnection:
+        if self._connection is None:
+            connection = await self._database.connect()
+            self._number = (await connection.execute(_APPEAR)).scalar_one()
+            await connection.execute(_STAY, {"locks": _LOCKS, "number": self._number})
+            await connection.commit()
+            self._connection = connection
+        return self._connection
 
     def looks_around(self) -> bool:
         """Say whether it is time to see who is no longer there: a busy process must not wait for the sweep to tell."""

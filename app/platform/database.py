@@ -87,7 +87,7 @@ def engine_for(url: str) -> Engine:
 
 
 def _made(url: str) -> Engine:
-    engine = create_engine(_given(url), max_overflow=10, **_engine_options())
+    engine = create_engine(_given(url), max_overflow=10, pool_pre_ping=True, **_engine_options())
     try:
         with engine.connect() as connection:
             _refuse_powerful_role(connection)
@@ -106,7 +106,6 @@ def _given(url: str) -> str:
 def _engine_options() -> dict[str, Any]:
     return {
         "pool_size": settings().database.pool_size,
-        "pool_pre_ping": True,
         "hide_parameters": True,  # what a failing statement carried is somebody's, and errors are logged
     }
 
@@ -114,7 +113,8 @@ def _engine_options() -> dict[str, Any]:
 class LoopDatabase:
     """Connections as the worker role that belong to one event loop; their waiting does not hold up the loop.
 
-    For who sends and records in the same loop: the work is an ordinary function of a session, without a thread.
+    For who sends and records in the same loop: the work is an ordinary function of a session, without a thread. A
+    connection is not tried out beforehand: whoever finds it broken has to be ready for that anyhow.
     """
 
     def __init__(self) -> None:
@@ -126,9 +126,7 @@ class LoopDatabase:
         Raises:
             Misconfigured: no address is set, or the role could read past row-level security.
         """
-        engine = await self._ready()
-        async with AsyncSession(engine, sync_session_class=Session, expire_on_commit=False) as session:
-            return await session.run_sync(work, *arguments)
+        return await run_on(await self._ready(), work, *arguments)
 
     async def connect(self) -> AsyncConnection:
         """Return a connection of the caller's own, which closes it."""
@@ -151,6 +149,12 @@ class LoopDatabase:
                 raise
             self._engine = engine
         return self._engine
+
+
+async def run_on(bind: AsyncEngine | AsyncConnection, work: Callable[..., _T], *arguments: Any) -> _T:
+    """Return what `work(session, *arguments)` returns in a session on that connection, or on one of that engine."""
+    async with AsyncSession(bind, sync_session_class=Session, expire_on_commit=False) as session:
+        return await session.run_sync(work, *arguments)
 
 
 @contextmanager

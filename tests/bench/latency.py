@@ -130,7 +130,7 @@ def main() -> None:
         latencies(family, NEIGHBOUR_RATE, _SETTLING_SECONDS)
         for rate in RATES:
             figures[f"at_{rate}_a_second"] = told(latencies(family, rate, given.seconds))
-            wait_until_recorded(0)
+            wait_until_recorded()
         alone = told(latencies(family, NEIGHBOUR_RATE, given.seconds))
         hang_with(neighbour, given.waiting)
         time.sleep(_SETTLING_SECONDS)

@@ -3,7 +3,6 @@
 Each takes one promise away by replacing a function in a process of the run; `EXPECTED` names what the checker must say.
 """
 
-import asyncio
 import dataclasses
 import threading
 import time
@@ -93,14 +92,7 @@ def _record_without_token() -> None:
 
 def _no_sweep() -> None:
     dispatch.something_due = lambda: False
-
-    async def records_and_does_not_ring(self: Any) -> None:
-        while True:
-            await asyncio.sleep(0.1)
-            if (self._finished or self._unsent) and not self._one_window.locked():
-                await self._turn_over(claim=False)
-
-    dispatch.Dispatcher._record_stragglers = records_and_does_not_ring  # type: ignore[method-assign]
+    dispatch.Dispatcher._ring_for_what_waits = lambda self: None  # type: ignore[method-assign]
 
 
 def _wrong_partner() -> None:

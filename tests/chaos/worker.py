@@ -83,7 +83,7 @@ def _channels_in_time() -> dict[str, Any]:
 
 
 _channels_from_settings = dispatch.channels_from_settings
-_claim, _record_and_claim = claim.claim, dispatch._record_and_claim
+_claim, _claim_and_commit = claim.claim, dispatch._claim
 _attempt = dispatch.Dispatcher._attempt
 
 
@@ -98,11 +98,11 @@ def _claiming(*arguments: Any, **named: Any) -> Any:
     return claimed
 
 
-def _recording_and_claiming(*arguments: Any, **named: Any) -> Any:
-    turn = _record_and_claim(*arguments, **named)
-    if turn.claimed and (order := take_order("after_claim")):
-        die(order, _held() | {row.id for row in turn.claimed})
-    return turn
+def _claiming_and_committing(*arguments: Any, **named: Any) -> Any:
+    claimed = _claim_and_commit(*arguments, **named)
+    if claimed and (order := take_order("after_claim")):
+        die(order, _held() | {row.id for row in claimed})
+    return claimed
 
 
 async def _attempting(self: dispatch.Dispatcher, row: Any, *arguments: Any, **named: Any) -> Any:
@@ -120,7 +120,7 @@ async def _attempting(self: dispatch.Dispatcher, row: Any, *arguments: Any, **na
 
 
 claim.claim = _claiming
-dispatch._record_and_claim = _recording_and_claiming
+dispatch._claim = _claiming_and_committing
 dispatch.channels_from_settings = _channels_in_time
 dispatch.Dispatcher._attempt = _attempting  # type: ignore[method-assign]
 broken.break_worker(os.environ.get("CHAOS_BROKEN", ""))

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from app.delivery.claim import Request, claim
 from app.delivery.dispatch import something_due
@@ -25,6 +26,9 @@ class Process:
 
     def number(self):
         return self.runner.run(self.presence.number())
+
+    def run(self, work):
+        return self.runner.run(self.presence.run(work))
 
     def close(self):
         self.runner.run(self.presence.close())
@@ -84,6 +88,8 @@ def test_a_lost_connection_is_made_again_under_another_number(world, presence):
             {"number": first},
         )
         session.commit()
+    with pytest.raises(OperationalError):
+        presence.run(lambda session: session.execute(text("SELECT 1")))
     assert presence.number() > first
 
 
