@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from psycopg.errors import DeadlockDetected
@@ -23,20 +23,13 @@ from sqlmodel import Session
 
 from app.delivery import claim as claims
 from app.delivery import queues
-from app.delivery.channels.contract import (
-    AttemptResult,
-    Channel,
-    Outcome,
-    OutgoingEmail,
-    OutgoingLine,
-    OutgoingWebhook,
-    Stopwatch,
-)
+from app.delivery.channels.contract import AttemptResult, Channel, Outcome, Stopwatch
 from app.delivery.channels.line import LineChannel
 from app.delivery.channels.webhook import WebhookChannel
 from app.delivery.claim import Claimed
 from app.delivery.halting import hold_back
 from app.delivery.mail_setup import email_channel
+from app.delivery.outgoing import outgoing_of
 from app.delivery.presence import Presence, end_leases_of_the_dead
 from app.delivery.record import Finished, Recorded, give_back, record
 from app.platform import bell, clock
@@ -307,40 +300,6 @@ class Dispatcher:
                 await channel.close()
             await self._presence.close()
             await self._database.close()
-
-
-def outgoing_of(row: Claimed, attempted_at: dt.datetime) -> OutgoingWebhook | OutgoingEmail | OutgoingLine:
-    """Return what a channel is given for a claimed row that could be opened."""
-    content = row.content
-    if row.channel == "webhook":
-        return OutgoingWebhook(
-            delivery_id=row.id,
-            attempted_at=attempted_at,
-            webhook_id=row.event_id,
-            url=row.url,
-            secrets=row.secrets,
-            body=content["body"].encode(),
-        )
-    if row.channel == "email":
-        composed_at = dt.datetime.fromisoformat(content["composed_at"])
-        mail = OutgoingEmail(
-            delivery_id=row.id,
-            attempted_at=attempted_at,
-            recipient=row.address,
-            subject=content["subject"],
-            text=content["text"],
-            html=content["html"],
-            composed_at=composed_at,
-        )
-        return replace(mail, unsubscribe_url=content["unsubscribe_url"])
-    return OutgoingLine(
-        delivery_id=row.id,
-        attempted_at=attempted_at,
-        user_id=row.address,
-        messages=tuple(content["messages"]),
-        fallback_text=content["fallback_text"],
-        first_attempted_at=row.first_attempted_at,
-    )
 
 
 def channels_from_settings() -> dict[str, Channel[Any]]:
