@@ -76,5 +76,7 @@ def _begin_process(**_: Any) -> None:
 @signals.worker_process_shutdown.connect
 @signals.worker_shutdown.connect
 def _end_process(**_: Any) -> None:
-    dispatch.close_own()
-    dispose_engines()
+    try:
+        dispatch.close_own()
+    finally:
+        dispose_engines()

@@ -14,11 +14,11 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from psycopg.errors import DeadlockDetected
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlmodel import Session
 
 from app.delivery import claim as claims
@@ -51,6 +51,8 @@ _NEXT_RECORD_AFTER: Final = 100
 _BEGUN_AT_ONCE: Final = 20
 _LEAVE_AFTER_SECONDS: Final = 1.0
 _AFTER_FAILURE_SECONDS: Final = 1.0
+#: Also of one that has become a standby, or that cut off who waited too long.
+_DATABASE_AWAY: Final = (OperationalError, InternalError)
 _UNSENT_LIMIT_SECONDS: Final = 1.0
 
 
@@ -101,18 +103,18 @@ class Dispatcher:
         self._resting: dict[str, float] = {}
         self._sockets = {name: asyncio.Semaphore(most) for name, most in self._options.sockets.items()}
         self._rows_per_socket = dict.fromkeys(self._options.sockets, 1)
+        self._most_unrecorded = sum(self._options.sockets.values())
         self._sends: set[asyncio.Task[None]] = set()
         self._wake_at = 1
-        self._claims = self._recorded = 0
+        self._claims = self._being_recorded = self._last_recorded = 0
         self._closing = False
         self._summary = Summary()
-        self._one_window = threading.Lock()
         self._database = LoopDatabase()
         self._presence = Presence(self._database)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="delivery", daemon=True)
         self._thread.start()
-        self._ended, self._room, self._recording = asyncio.Event(), asyncio.Event(), asyncio.Lock()
+        self._one_window, self._ended, self._room = asyncio.Lock(), asyncio.Event(), asyncio.Event()
         self._recorder = asyncio.run_coroutine_threadsafe(self._keep_recording(), self._loop)
 
     def run_window(self) -> Summary:
@@ -120,12 +122,7 @@ class Dispatcher:
 
         Another window of this process that is under way already does the same work: then nothing is done here.
         """
-        if self._closing or not self._one_window.acquire(blocking=False):
-            return Summary()
-        try:
-            return self._call(self._window())
-        finally:
-            self._one_window.release()
+        return self._call(self._window())
 
     def close(self, seconds: float = 5.0) -> None:
         """Stop claiming, give open requests some seconds to end, record, and close every connection.
@@ -144,9 +141,24 @@ class Dispatcher:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _window(self) -> Summary:
-        self._summary = Summary()
-        started = last_useful = time.monotonic()
-        while not self._closing and time.monotonic() - started < self._options.window_seconds:
+        # The lock is the loop's: a task whose time is up leaves while its window goes on here.
+        if self._closing or self._one_window.locked():
+            return Summary()
+        async with self._one_window:
+            self._summary = Summary()
+            until = time.monotonic() + self._options.window_seconds
+            while not self._closing and time.monotonic() < until:
+                try:
+                    await self._send_what_is_due(until)
+                    break
+                except _DATABASE_AWAY as error:
+                    _logger.warning("delivery: the claim waits for the database (%s)", type(error).__name__)
+                    await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+            return self._summary
+
+    async def _send_what_is_due(self, until: float) -> None:
+        last_useful = time.monotonic()
+        while not self._closing and time.monotonic() < until:
             if self._presence.looks_around():
                 await self._database.run(_free_what_the_dead_held, self._options.lease_seconds)
             roomier = self._room.is_set()
@@ -155,21 +167,26 @@ class Dispatcher:
             now = time.monotonic()
             if claimed or roomier:
                 last_useful = now
-            elif (not self._busy() or now - last_useful > _LEAVE_AFTER_SECONDS) and not await self._waits_for_pace():
+            elif (not self._busy() or now - last_useful > _LEAVE_AFTER_SECONDS) and not await self._more_may_come():
                 break
             await _wait(self._room, _TURN_SECONDS)
-        return self._summary
 
-    async def _waits_for_pace(self) -> bool:
-        return await self._database.run(queues.waits_for_pace, clock.now())
+    async def _more_may_come(self) -> bool:
+        return await self._database.run(queues.waits_for_pace, clock.now()) or self._room.is_set()
 
     def _busy(self) -> bool:
-        return bool(self._in_flight or self._finished or self._unsent or self._recording.locked())
+        return bool(self._in_flight or self._unrecorded())
+
+    def _unrecorded(self) -> int:
+        return len(self._finished) + len(self._unsent) + self._being_recorded
 
     async def _claim(self) -> int:
-        """Claim for the free sockets and begin to send; return how many rows were claimed."""
-        request = self._request(await self._presence.number())
-        if not any(request.free.values()):
+        """Claim for the free sockets and begin to send; return how many rows were claimed.
+
+        Where records do not get through, nothing more is claimed: whatever ended unrecorded would be sent again.
+        """
+        request = self._request()
+        if not any(request.free.values()) or self._unrecorded() >= self._most_unrecorded:
             return 0
         claimed = await self._presence.run(_claim, request)
         self._summary.claimed += len(claimed)
@@ -183,18 +200,21 @@ class Dispatcher:
         return len(claimed)
 
     async def _keep_recording(self) -> None:
-        """Record what has ended, during a window and after it."""
-        while not self._closing:
+        """Record what has ended, during a window and after it, until everything is recorded after the last one."""
+        while not self._closing or self._sends or self._unrecorded():
             await self._wait_for_ended()
             if self._finished or self._unsent:
                 try:
                     await self._record()
-                except Exception as error:
+                    self._room.set()
+                    if not self._one_window.locked():
+                        self._ring_for_what_waits()
+                except _DATABASE_AWAY as error:
                     _logger.warning("delivery: results wait for the database (%s)", type(error).__name__)
                     await asyncio.sleep(_AFTER_FAILURE_SECONDS)
-                self._room.set()
-                if not self._one_window.locked():
-                    self._ring_for_what_waits()
+                except Exception:
+                    # Their rows keep the lease; whoever claims them then sends them with the same ids.
+                    _logger.exception("delivery: results could not be recorded")
 
     def _ring_for_what_waits(self) -> None:
         """Ask for a window: sockets are free again."""
@@ -202,27 +222,26 @@ class Dispatcher:
 
     async def _wait_for_ended(self) -> None:
         """Wait until enough is there to be worth a record, or a tenth of a second has passed."""
-        self._wake_at = min(_NEXT_RECORD_AFTER, max(len(self._in_flight) // 2, self._recorded // 2, 1))
+        self._wake_at = min(_NEXT_RECORD_AFTER, max(len(self._in_flight) // 2, self._last_recorded // 2, 1))
         self._ended.clear()
         if len(self._finished) < self._wake_at:
             await _wait(self._ended, _TURN_SECONDS)
 
     async def _record(self) -> None:
-        """Record what has ended so far."""
-        async with self._recording:
-            finished, self._finished = self._finished, []
-            unsent, self._unsent = self._unsent, []
-            try:
-                recorded = await self._database.run(_record, finished, unsent)
-            except OperationalError:
-                # The database is away: they are recorded when it is back, unless somebody else has the rows by then.
-                self._finished, self._unsent = finished + self._finished, unsent + self._unsent
-                raise
-            except Exception:
-                # Their rows keep the lease; whoever claims them then sends them with the same ids.
-                _logger.exception("delivery: %d results could not be recorded", len(finished))
-                raise
-        self._recorded = len(finished)
+        """Record what has ended so far.
+
+        Results that meet no database stay for the next time; they are late if somebody else has the rows by then.
+        """
+        finished, self._finished = self._finished, []
+        unsent, self._unsent = self._unsent, []
+        self._being_recorded = self._last_recorded = len(finished) + len(unsent)
+        try:
+            recorded = await self._database.run(_record, finished, unsent)
+        except _DATABASE_AWAY:
+            self._finished, self._unsent = finished + self._finished, unsent + self._unsent
+            raise
+        finally:
+            self._being_recorded = 0
         self._fit_to_pace(unsent, finished)
         self._summary.late += recorded.late
         self._summary.states.update(recorded.states)
@@ -238,7 +257,7 @@ class Dispatcher:
             elif any(one.claimed.channel == channel for one in finished):
                 self._rows_per_socket[channel] = min(2 * now, most)
 
-    def _request(self, claimed_by: int) -> claims.Request:
+    def _request(self) -> claims.Request:
         used = Counter(row.channel for row in self._in_flight.values())
         now = time.monotonic()
         self._resting = {queue: until for queue, until in self._resting.items() if until > now}
@@ -251,7 +270,6 @@ class Dispatcher:
             resting=tuple(self._resting),
             turn=self._claims,
             lease_seconds=self._options.lease_seconds,
-            claimed_by=claimed_by,
         )
 
     async def _send(self, row: Claimed) -> None:
@@ -291,10 +309,11 @@ class Dispatcher:
         for task in list(self._sends):
             task.cancel()
         await asyncio.gather(*self._sends, return_exceptions=True)
-        await asyncio.wrap_future(self._recorder)
         try:
-            if self._finished or self._unsent:
-                await self._record()
+            async with asyncio.timeout(seconds):
+                await asyncio.wrap_future(self._recorder)
+        except TimeoutError:
+            _logger.warning("delivery: %d results are left to their leases", self._unrecorded())
         finally:
             for channel in self._channels.values():
                 await channel.close()
@@ -349,8 +368,8 @@ def _free_what_the_dead_held(session: Session, lease_seconds: float) -> None:
     session.commit()
 
 
-def _claim(session: Session, request: claims.Request) -> list[Claimed]:
-    claimed = claims.claim(session, clock.now(), request)
+def _claim(session: Session, process: int, request: claims.Request) -> list[Claimed]:
+    claimed = claims.claim(session, clock.now(), replace(request, claimed_by=process))
     session.commit()
     return claimed
 

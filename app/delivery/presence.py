@@ -1,9 +1,9 @@
 """Presence: a process that sends holds an advisory lock for as long as it lives, so that its death is seen at once.
 
 A lease protects against a process that is frozen or cut off; one that was killed needs no such patience. The lock
-belongs to a connection of its own, which the system closes with the process, whatever ended it. Where only the
-connection was lost and the process lives, its leases may end early: what it sends then carries the same id, and no
-request of it starts later than the sweep may notice, because a claimed row is on the wire or given back by then.
+belongs to the connection on which the process claims; the system closes it with the process, whatever ended that. Where
+only the connection was lost and the process lives, its leases may end early: what it sends then carries the same id,
+and no request of it starts later than the sweep may notice, because a claimed row is on the wire or given back by then.
 """
 
 import time
@@ -39,37 +39,30 @@ class Presence:
         self._number = 0
         self._looked_at = 0.0
 
-    async def number(self) -> int:
-        """Return this process's number, which is present in the database.
-
-        Raises:
-            SQLAlchemyError: the database does not answer.
-        """
-        await self._present()
-        return self._number
-
     async def run(self, work: Callable[..., _T], *arguments: Any) -> _T:
-        """Return what `work(session, *arguments)` returns, on the connection itself: who commits a claim is there.
+        """Return what `work(session, number, *arguments)` returns, on the connection by which that number is present.
+
+        One call at a time.
 
         Raises:
             SQLAlchemyError: it was lost, among others. The next call is present again, under another number.
         """
-        connection = await self._present()
-        try:
-            return await run_on(connection, work, *arguments)
-        except SQLAlchemyError:
-            if connection.invalidated:
-                await self.close()
-            raise
+        if self._connection is None or self._connection.invalidated:
+            await self._appear()
+        assert self._connection is not None
+        return await run_on(self._connection, work, self._number, *arguments)
 
-    async def _present(self) -> AsyncConnection:
-        if self._connection is None:
-            connection = await self._database.connect()
+    async def _appear(self) -> None:
+        await self.close()
+        connection = await self._database.connect()
+        try:
             self._number = (await connection.execute(_APPEAR)).scalar_one()
             await connection.execute(_STAY, {"locks": _LOCKS, "number": self._number})
             await connection.commit()
-            self._connection = connection
-        return self._connection
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
 
     def looks_around(self) -> bool:
         """Say whether it is time to see who is no longer there: a busy process must not wait for the sweep to tell."""

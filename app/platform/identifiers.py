@@ -14,7 +14,8 @@ def earliest_id(at: dt.datetime) -> uuid.UUID:
 def new_id() -> uuid.UUID:
     """Return a UUID version 7, ordered by time, so that indexes grow at one end.
 
-    The twelve bits after the millisecond are a fraction of it, so that a process's ids sort as it made them.
+    The twelve bits after the millisecond are a fraction of it, so that a process's ids sort as it made them,
+    unless the clock is set back.
 
     Basis: RFC 9562, sections 5.7 and 6.2 (method 3).
     """

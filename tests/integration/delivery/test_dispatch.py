@@ -22,7 +22,6 @@ from app.platform import bell, clock
 from app.platform.change_queue import NOTICES, Change
 from app.platform.database import Context, app_session, owner_session, worker_session
 from app.platform.identifiers import new_id
-from tests.conftest import Administrator
 from tests.integration.delivery.conftest import wait_for
 
 
@@ -221,22 +220,6 @@ def test_a_hanging_endpoint_delays_nobody_and_holds_no_window(world):
         "the timeouts are recorded without a window",
     )
     wait_for(lambda: world.states(set(stuck)).count("sending") == 0)
-
-
-def test_a_result_waits_while_the_database_is_away(world, servers):
-    world.outside.partner_app.behave("hang")
-    (delivery,) = world.enqueue(world.webhook(world.endpoint()))
-    with worker_session() as session:
-        database = session.execute(text("SELECT current_database()")).scalar_one()
-    world.dispatcher(total_seconds=2.0).run_window()
-    assert world.delivery(delivery).state == "sending"
-    with Administrator(servers.database_url("postgres")) as run:
-        run(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
-        run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
-        time.sleep(2.5)
-        run(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
-    wait_for(lambda: world.delivery(delivery).state == "retrying")
-    assert [attempt.error for attempt in world.attempts(delivery)] == ["timeout"]
 
 
 def test_a_line_rate_limit_rests_the_line_queue_only(world):
