@@ -12,6 +12,8 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from app.partners.endpoints import MOST_IN_FLIGHT
+
 WINDOW: Final = dt.timedelta(minutes=5)
 FEWEST_REQUESTS: Final = 10
 FAILED_SHARE: Final = 0.7
@@ -19,10 +21,10 @@ OPEN_FOR: Final = dt.timedelta(seconds=30)
 #: An endpoint that has failed for this long without one success is disabled.
 FAILING_LIMIT: Final = dt.timedelta(days=5)
 
-#: Requests that may be open at once. Room is earned: an endpoint that answers gets one more for each success of the
-#: last minutes, one that fails gets few, one on trial gets one. So a target that hangs never holds many sockets.
+#: Requests that may be open at once, at most `MOST_IN_FLIGHT`; each counts until its result is written. Room is earned:
+#: an endpoint that answers gets one more for each success of the last minutes, one that fails gets few, one on trial
+#: gets one. So a target that hangs never holds many sockets.
 FEWEST_IN_FLIGHT: Final = 20
-MOST_IN_FLIGHT: Final = 200
 FAILING_IN_FLIGHT: Final = 5
 TRIAL_IN_FLIGHT: Final = 1
 

@@ -22,7 +22,7 @@ from app.platform.settings import settings
 MOST_ENDPOINTS: Final = 20
 #: Bounds of what a partner may set; nothing set is as fast as the endpoint answers.
 MOST_REQUESTS_A_SECOND: Final = 1000
-MOST_IN_FLIGHT: Final = 200
+MOST_IN_FLIGHT: Final = 300
 #: How long a test may take that is to enable an endpoint again.
 TEST_LASTS: Final = dt.timedelta(minutes=2)
 

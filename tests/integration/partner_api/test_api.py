@@ -246,7 +246,7 @@ def test_limits_signing_and_public_keys_are_set_and_read(api):
     new, old = api.post(f"{path}/key-rotations", json={}).json()["public_keys"]
     assert old["key"] == key["key"] and old["until"] and new["until"] is None
     assert api.patch(path, json={"requests_a_second": 0}).json()["requests_a_second"] == 0
-    for body in ({"requests_a_second": 1001}, {"most_in_flight": 201}, {"signing": "rsa"}):
+    for body in ({"requests_a_second": 1001}, {"most_in_flight": 301}, {"signing": "rsa"}):
         assert_problem(api.patch(path, json=body), 422, "invalid-input")
 
 

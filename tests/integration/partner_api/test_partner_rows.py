@@ -416,7 +416,7 @@ def test_limits_stay_within_bounds_and_nothing_is_no_limit(partner_id):
         assert (row.requests_a_second, row.most_in_flight) == (1000, 1)
         endpoints.edit_endpoint(session, row, requests_a_second=0)
         assert (row.requests_a_second, row.most_in_flight) == (None, 1)
-        for limits in ({"requests_a_second": 1001}, {"requests_a_second": -1}, {"most_in_flight": 201}):
+        for limits in ({"requests_a_second": 1001}, {"requests_a_second": -1}, {"most_in_flight": 301}):
             with pytest.raises(InvalidInput, match="or 0 for no limit"):
                 endpoints.edit_endpoint(session, row, **limits)
 
