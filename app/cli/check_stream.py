@@ -147,9 +147,14 @@ def _send_next(connection: Connection, batches: Iterator[Lines], waiting: list[C
 
 @contextmanager
 def _workers(folder: Path, question: Question) -> Iterator[list[Connection]]:
-    """Start workers; they have ended when the block does, however it ends."""
+    """Start workers; they have ended when the block does, however it ends.
+
+    Ctrl-C ends this process at once, and with its pipes the workers: as an exception it could be lost where Python
+    ignores exceptions, and the stream would go on.
+    """
     context = multiprocessing.get_context("spawn")
     connections, processes = [], []
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         for _ in range(WORKERS):
             mine, theirs = context.Pipe()
@@ -165,6 +170,7 @@ def _workers(folder: Path, question: Question) -> Iterator[list[Connection]]:
         for process in processes:
             process.terminate()
             process.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def _work(connection: Connection, folder: Path, question: Question) -> None:

@@ -19,7 +19,7 @@ SHORT = (
 #: No request outlives its lease, as in production: what a sound build keeps, only the broken one breaks.
 SOUND = ("--lease", "6", "--slow", "1")
 #: Requests that outlive their lease all the time, so that results come too late.
-LATE = ("--lease", "3", "--slow", "5")
+LATE = ("--lease", "3", "--slow", "5", "--minutes", "0.4")
 
 
 @pytest.mark.parametrize("name", EXPECTED)
