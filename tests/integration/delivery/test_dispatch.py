@@ -204,20 +204,19 @@ def test_a_hanging_endpoint_delays_nobody_and_holds_no_window(world):
     hanging, healthy = world.endpoint("/hanging"), world.endpoint("/healthy")
     world.outside.partner_app.behave("hang", path="/webhooks/hanging")
     stuck = world.enqueue(*[world.webhook(hanging) for _ in range(60)])
-    dispatcher = world.dispatcher(total_seconds=3.0)
+    dispatcher = world.dispatcher(total_seconds=8.0)
     started = time.monotonic()
     dispatcher.run_window()
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 4
     well = world.enqueue(*[world.webhook(healthy) for _ in range(30)])
     started = time.monotonic()
     dispatcher.run_window()
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 4
     assert world.states(set(well)) == ["delivered"] * 30
     assert world.states(set(stuck)).count("sending") == 20
     wait_for(
         lambda: (health := health_of(hanging)) and health.breaker == "open",
-        6,
-        "the timeouts are recorded without a window",
+        what="the timeouts are recorded without a window",
     )
     wait_for(lambda: world.states(set(stuck)).count("sending") == 0)
 
