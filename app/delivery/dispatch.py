@@ -40,7 +40,7 @@ from app.platform.settings import settings
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-#: Requests open at once in one process; no more rows than this are claimed …
+#: Requests open at once in one process; as many more may have ended and wait to be recorded. No more are claimed …
 SOCKETS: Final = {"webhook": 400, "line": 20}
 #: … but for mails: they are on the wire for milliseconds, so up to this many wait for each socket while the database
 #: takes its turn. A relay that lets one wait for a second is given no more than it has sockets.
