@@ -23,7 +23,7 @@ FAILING_LIMIT: Final = dt.timedelta(days=5)
 
 #: Requests that may be open at once, at most `MOST_IN_FLIGHT`; each counts until its result is written. Room is earned:
 #: an endpoint that answers gets one more for each success of the last minutes, one that fails gets few, one on trial
-#: gets one. So a target that hangs never holds many sockets.
+#: gets one. So a target that hangs holds few sockets, and one that earned many loses them after one deadline.
 FEWEST_IN_FLIGHT: Final = 20
 FAILING_IN_FLIGHT: Final = 5
 TRIAL_IN_FLIGHT: Final = 1

@@ -37,7 +37,11 @@ RequestsASecond = Annotated[
 ]
 MostInFlight = Annotated[
     int,
-    Field(ge=0, le=endpoints.MOST_IN_FLIGHT, description="Requests open at once; 0: as many as it earns, up to 300."),
+    Field(
+        ge=0,
+        le=endpoints.MOST_IN_FLIGHT,
+        description=f"Requests open at once; 0: as many as it earns, up to {endpoints.MOST_IN_FLIGHT}.",
+    ),
 ]
 Since = Annotated[
     str,
